@@ -1,0 +1,1 @@
+"""The background mind of AI companions, as a Dagster project."""

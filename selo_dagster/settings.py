@@ -1,0 +1,205 @@
+"""Every environment variable of this project: typed, bounded, documented, read in one place."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from selo_dagster.errors import SeloError
+
+ROOM_AROUND_THE_CALL_S = 2.0
+"""Below this distance between the limit of a call and of a person, reading and writing get squeezed."""
+
+_OURS = ("SELO_", "REFLECTION_")
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+class CloseLimitsWarning(UserWarning):
+    """Two nested time limits leave little room between them."""
+
+
+class Settings(BaseModel):
+    """The settings of one installation. The alias of each field is its environment variable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    home: Path = Field(
+        Path(".selo"),
+        alias="SELO_HOME",
+        description="Folder of everything local to this installation; made absolute once.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        alias="DATABASE_URL",
+        description="postgresql://… or sqlite:///…; without it, SQLite in SELO_HOME/selo.db.",
+    )
+    dagster_home: Path | None = Field(
+        None,
+        alias="DAGSTER_HOME",
+        description="Dagster's own folder; without it, SELO_HOME/dagster.",
+    )
+    catchup_days: int = Field(
+        3, alias="SELO_CATCHUP_DAYS", ge=1, le=60, description="How many ended local days are still due."
+    )
+    cohort_size: int = Field(
+        500, alias="SELO_COHORT_SIZE", ge=1, le=10_000, description="People for whom one run is asked for."
+    )
+    chunk_size: int = Field(50, alias="SELO_CHUNK_SIZE", ge=1, le=500, description="Rows that a run claims at once.")
+    concurrency: int = Field(
+        8, alias="SELO_CONCURRENCY", ge=1, le=512, description="People reflected on at the same time in one run."
+    )
+    lease_s: float = Field(
+        30.0,
+        alias="SELO_LEASE_S",
+        ge=1,
+        le=3_600,
+        allow_inf_nan=False,
+        description="Seconds after its last heartbeat until a claimed row may be taken over.",
+    )
+    call_timeout_s: Seconds = Field(
+        15.0, alias="REFLECTION_LLM_TIMEOUT_S", description="Seconds for one call of the model."
+    )
+    person_timeout_s: Seconds = Field(
+        20.0, alias="REFLECTION_SYNC_TIMEOUT_S", description="Seconds for the whole of one person's reflection."
+    )
+    daily_person_timeout_s: Seconds | None = Field(
+        None,
+        alias="REFLECTION_SYNC_TIMEOUT_S_DAILY",
+        description="Overrides REFLECTION_SYNC_TIMEOUT_S for the daily reflection.",
+    )
+    run_timeout_s: Seconds = Field(
+        3_600.0,
+        alias="SELO_RUN_TIMEOUT_S",
+        description="Seconds after which a run claims nothing more and releases the rest.",
+    )
+    context_characters: int = Field(
+        12_000,
+        alias="SELO_CONTEXT_CHARACTERS",
+        ge=500,
+        le=1_000_000,
+        description="Characters of sources that one prompt may hold; the rest is dropped and counted.",
+    )
+    pseudonymous_keys: bool = Field(
+        False,
+        alias="SELO_PSEUDONYMOUS_KEYS",
+        description="1: partition keys are random, the writer's ids never enter Dagster.",
+    )
+
+    @model_validator(mode="after")
+    def _limits_nest(self) -> Settings:
+        for variable, limit in self._person_limits().items():
+            if self.call_timeout_s >= limit:
+                raise ValueError(
+                    f"{variable}: {limit:g} must be greater than REFLECTION_LLM_TIMEOUT_S "
+                    f"({self.call_timeout_s:g}): a call has to fit into the time of one person"
+                )
+            if limit >= self.run_timeout_s:
+                raise ValueError(
+                    f"{variable}: {limit:g} must be less than SELO_RUN_TIMEOUT_S ({self.run_timeout_s:g}): "
+                    "a person has to fit into the time of one run"
+                )
+            if limit - self.call_timeout_s < ROOM_AROUND_THE_CALL_S:
+                warnings.warn(
+                    f"{variable} ({limit:g} s) leaves less than {ROOM_AROUND_THE_CALL_S:g} s around a call of "
+                    f"REFLECTION_LLM_TIMEOUT_S ({self.call_timeout_s:g} s): reading and writing may be cut off",
+                    CloseLimitsWarning,
+                    stacklevel=2,
+                )
+        return self
+
+    def _person_limits(self) -> dict[str, float]:
+        limits = {"REFLECTION_SYNC_TIMEOUT_S": self.person_timeout_s}
+        if self.daily_person_timeout_s is not None:
+            limits["REFLECTION_SYNC_TIMEOUT_S_DAILY"] = self.daily_person_timeout_s
+        return limits
+
+    def person_limit_s(self, kind: str) -> float:
+        """Return the seconds for one person's reflection of `kind`."""
+        override: float | None = getattr(self, f"{kind}_person_timeout_s", None)
+        return self.person_timeout_s if override is None else override
+
+    @property
+    def store_url(self) -> str:
+        """The address of the project's database; may hold a password, so it is never logged."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home / 'selo.db'}"
+
+    @property
+    def dagster_folder(self) -> Path:
+        """Dagster's home as it will be used."""
+        return self.dagster_home if self.dagster_home is not None else self.home / "dagster"
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from `environ` (default: the process's environment).
+
+    An empty value counts as not set. Raises SeloError `settings` that names each wrong variable, what is
+    wrong with it and what is allowed; an unknown SELO_ or REFLECTION_ variable is wrong too, since it is
+    a typing error more often than not.
+    """
+    source = os.environ if environ is None else environ
+    known = {field.alias: name for name, field in Settings.model_fields.items() if field.alias}
+    given = {alias: source[alias] for alias in known if source.get(alias, "").strip()}
+    faults = [
+        f"{variable}: there is no such setting" + _nearest(variable, known)
+        for variable in sorted(source)
+        if variable.startswith(_OURS) and variable not in known
+    ]
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as refused:
+        faults += [_sentence(error) for error in refused.errors(include_url=False, include_input=False)]
+        raise SeloError("settings", "; ".join(faults)) from None
+    if faults:
+        raise SeloError("settings", "; ".join(faults))
+    absolute = {"home": settings.home.expanduser().absolute()}
+    if settings.dagster_home is not None:
+        absolute["dagster_home"] = settings.dagster_home.expanduser().absolute()
+    return settings.model_copy(update=absolute)
+
+
+@lru_cache(maxsize=1)
+def process_settings() -> Settings:
+    """Return this process's settings, read once and exported, so that child processes see the same home."""
+    settings = load_settings()
+    os.environ["SELO_HOME"] = str(settings.home)
+    return settings
+
+
+def _sentence(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if not where:
+        return str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {str(error['msg'])[:1].lower()}{str(error['msg'])[1:]}{_range_of(where)}"
+
+
+def _range_of(alias: str) -> str:
+    for field in Settings.model_fields.values():
+        if field.alias == alias:
+            bounds = {type(rule).__name__: rule for rule in field.metadata}
+            low = getattr(bounds.get("Ge"), "ge", None)
+            above = getattr(bounds.get("Gt"), "gt", None)
+            high = getattr(bounds.get("Le"), "le", None)
+            if high is None:
+                return ""
+            return (
+                f" (allowed: more than {above:g} to {high:g})"
+                if above is not None
+                else f" (allowed: {low:g} to {high:g})"
+            )
+    return ""
+
+
+def _nearest(variable: str, known: Mapping[str, str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(variable, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

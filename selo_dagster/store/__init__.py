@@ -1,0 +1,1 @@
+"""The project's own database: engine, types that differ by dialect, migrations."""

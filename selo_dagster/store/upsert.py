@@ -1,0 +1,31 @@
+"""INSERT … ON CONFLICT DO NOTHING, said once for both dialects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+ROWS_A_STATEMENT = 500
+
+
+def insert_missing(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
+    """Insert the rows that no unique key refuses; returns how many were new. All rows have the same columns."""
+    added = 0
+    for start in range(0, len(rows), ROWS_A_STATEMENT):
+        part = list(rows[start : start + ROWS_A_STATEMENT])
+        added += connection.execute(_insert(connection, table).values(part).on_conflict_do_nothing()).rowcount
+    return added
+
+
+def insert_missing_from(connection: Connection, table: Table, columns: Sequence[str], rows: Select[Any]) -> int:
+    """Insert what a SELECT gives, without the rows that a unique key refuses; returns how many were new."""
+    statement = _insert(connection, table).from_select(list(columns), rows, include_defaults=False)
+    return connection.execute(statement.on_conflict_do_nothing()).rowcount
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)

@@ -1,0 +1,147 @@
+"""Fakes: a model that answers by the book or as told, and builders of people and their days."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from sqlalchemy import insert
+
+from selo_dagster.clock import BEGINNING, Clock, FixedClock, parse_instant
+from selo_dagster.llm.protocol import Completion, CompletionRequest
+from selo_dagster.memory.tables import conversations, memories, messages
+from selo_dagster.people.tables import user_statements, users
+from selo_dagster.reflections.cohort import Cohort, CohortLimits, Tools
+from selo_dagster.reflections.engine_thread import settlements
+from selo_dagster.reflections.generate import Limits
+from selo_dagster.reflections.kinds import DAILY
+from selo_dagster.reflections.settle import Settlement
+from selo_dagster.store.engine import Store
+
+NOW = parse_instant("2026-11-23T12:00:00Z")
+"""Monday noon in Greenwich: Sunday 22 November has ended everywhere."""
+
+Answering = Callable[[CompletionRequest], Awaitable[str]]
+
+
+def good_answer(request: CompletionRequest, **changes: Any) -> str:
+    """Return an answer that passes every check; differs between people and days."""
+    who = f"{request.subject} on {request.covers}"
+    words = " ".join(f"thought{number}" for number in range(75))
+    answer = {
+        "content": f"I think of {who}. {words}",
+        "themes": ["a theme"],
+        "insights": [{"text": "They said something.", "evidence": [request.evidence[0].alias]}],
+        "actions": ["Ask again."],
+        "emotional_state": {"primary": "calm", "intensity": 0.3, "secondary": []},
+        "trait_changes": [],
+    }
+    return json.dumps(answer | changes)
+
+
+async def by_the_book(request: CompletionRequest) -> str:
+    """Answer well at once."""
+    return good_answer(request)
+
+
+@dataclass
+class FakeModel:
+    """Answers with `answering` and remembers what it was asked."""
+
+    answering: Answering = by_the_book
+    name: str = "fake"
+    asked: list[CompletionRequest] = field(default_factory=list)
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Answer as told."""
+        self.asked.append(request)
+        text = await self.answering(request)
+        return Completion(text, self.name, 10, 20, "stop", 0.0)
+
+
+def add_person(store: Store, user_id: str, *, zone: str = "UTC", name: str | None = None) -> None:
+    """Add somebody who lives in `zone` from the beginning."""
+    with store.write() as connection:
+        connection.execute(insert(users).values(id=user_id, key=user_id, name=name or user_id, zone=zone))
+        connection.execute(
+            insert(user_statements).values(user_id=user_id, since=BEGINNING, name=name or user_id, zone=zone)
+        )
+
+
+def say(
+    store: Store, user_id: str, at: str | datetime, *texts: str, role: str = "user", prefix: str | None = None
+) -> list[str]:
+    """Add messages of a person, a minute apart; returns their ids."""
+    first = parse_instant(at) if isinstance(at, str) else at
+    stem = prefix or f"{user_id}-{first:%Y%m%dT%H%M}"
+    rows = [
+        {
+            "id": f"{stem}-{number}",
+            "user_id": user_id,
+            "conversation_id": stem,
+            "role": role,
+            "content": text,
+            "at": first + timedelta(minutes=number),
+        }
+        for number, text in enumerate(texts or ("hello there",))
+    ]
+    with store.write() as connection:
+        connection.execute(insert(conversations).values(id=stem, user_id=user_id))
+        connection.execute(insert(messages), rows)
+    return [str(row["id"]) for row in rows]
+
+
+def remember(store: Store, user_id: str, memory_id: str, at: str, text: str, importance: float = 0.5) -> None:
+    """Add a memory of a person."""
+    with store.write() as connection:
+        connection.execute(
+            insert(memories).values(
+                id=memory_id,
+                user_id=user_id,
+                kind="fact",
+                content=text,
+                importance=importance,
+                at=parse_instant(at),
+                tags=["tag"],
+            )
+        )
+
+
+def tools(store: Store, model: FakeModel | None = None, clock: Clock | None = None) -> Tools:
+    """Return deterministic tools."""
+    random = Random(7)
+    return Tools(
+        store, model or FakeModel(), clock or FixedClock(NOW), random, lambda: f"{random.getrandbits(128):032x}"
+    )
+
+
+def limits(**changes: Any) -> CohortLimits:
+    """Return generous limits."""
+    values: dict[str, Any] = {
+        "chunk": 10,
+        "concurrency": 4,
+        "lease_s": 30.0,
+        "run_s": 600.0,
+        "context_characters": 10_000,
+        "person": Limits(5.0, 8.0),
+    }
+    return CohortLimits(**(values | changes))
+
+
+def run_cohort(
+    store: Store,
+    model: FakeModel | None = None,
+    *,
+    run_id: str = "run-1",
+    clock: Clock | None = None,
+    request_id: str | None = None,
+    **changes: Any,
+) -> list[Settlement]:
+    """Run one cohort to its end; returns its settlements in order of person and date."""
+    cohort = Cohort(DAILY, run_id, limits(**changes), tools(store, model, clock), lambda _: None, request_id)
+    found = [one for batch in settlements(cohort) for one in batch]
+    return sorted(found, key=lambda one: (one.user_id, one.on))
