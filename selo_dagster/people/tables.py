@@ -1,0 +1,45 @@
+"""Tables of the people room."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
+
+from selo_dagster.store.base import metadata, sqlite_instant, unit_interval
+from selo_dagster.store.types import Identifier, UTCDateTime, database_now
+
+ACTIVE = "active"
+TOMBSTONED = "tombstoned"
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("key", Identifier, nullable=False, unique=True, comment="partition key in Dagster"),
+    Column("name", Text, nullable=False),
+    Column("zone", String(64), nullable=False, comment="zone of the newest statement"),
+    Column("moves", Integer, nullable=False, server_default=text("0"), comment="statements after the first"),
+    Column("state", String(16), nullable=False, server_default=text(f"'{ACTIVE}'")),
+    Column("created_at", UTCDateTime, nullable=False, default=database_now()),
+    CheckConstraint(f"state IN ('{ACTIVE}', '{TOMBSTONED}')", name="state_known"),
+    Index("ix_users_zone", "zone"),
+)
+
+user_statements = Table(
+    "user_statements",
+    metadata,
+    Column("user_id", Identifier, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("since", UTCDateTime, primary_key=True, comment="holds from then; the first holds before it too"),
+    Column("name", Text, nullable=False),
+    Column("zone", String(64), nullable=False),
+    sqlite_instant("since"),
+)
+
+persona_traits = Table(
+    "persona_traits",
+    metadata,
+    Column("user_id", Identifier, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(80), primary_key=True),
+    Column("category", String(40), nullable=False),
+    Column("value", Float, nullable=False),
+    unit_interval("value"),
+)
