@@ -51,6 +51,8 @@ def has_controls(text: str, *, all_of_c: bool = False) -> bool:
 
 def checked_id(value: str, what: str) -> str:
     """Return `value` if it can be an id. Raises SeloError `bad_id`, which names `what` and never the value."""
+    if len(value) <= ID_LENGTH and is_plain(value):
+        return value
     if not value or len(value) > ID_LENGTH or value != value.strip() or has_controls(value, all_of_c=True):
         raise SeloError(
             "bad_id",
