@@ -23,9 +23,9 @@ _numbers = count()
 def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Give each test a home of its own and none of the caller's settings."""
     for variable in list(os.environ):
-        if variable.startswith(("SELO_", "REFLECTION_", "DAGSTER_")) or variable == "DATABASE_URL":
-            if variable != "SELO_TEST_POSTGRES_BIN":
-                monkeypatch.delenv(variable)
+        ours = variable.startswith(("SELO_", "REFLECTION_", "DAGSTER_")) or variable == "DATABASE_URL"
+        if ours and not variable.startswith("SELO_TEST_"):
+            monkeypatch.delenv(variable)
     monkeypatch.setenv("SELO_HOME", str(tmp_path / "selo"))
     process_settings.cache_clear()
     yield

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import insert
 
@@ -31,7 +32,8 @@ Answering = Callable[[CompletionRequest], Awaitable[str]]
 def good_answer(request: CompletionRequest, **changes: Any) -> str:
     """Return an answer that passes every check; differs between people and days."""
     who = f"{request.subject} on {request.covers}"
-    words = " ".join(f"thought{number}" for number in range(75))
+    day = request.covers.replace(" ", "")
+    words = " ".join(f"{day}{number}" for number in range(75))
     answer = {
         "content": f"I think of {who}. {words}",
         "themes": ["a theme"],
@@ -113,10 +115,7 @@ def remember(store: Store, user_id: str, memory_id: str, at: str, text: str, imp
 
 def tools(store: Store, model: FakeModel | None = None, clock: Clock | None = None) -> Tools:
     """Return deterministic tools."""
-    random = Random(7)
-    return Tools(
-        store, model or FakeModel(), clock or FixedClock(NOW), random, lambda: f"{random.getrandbits(128):032x}"
-    )
+    return Tools(store, model or FakeModel(), clock or FixedClock(NOW), Random(7), lambda: uuid4().hex)
 
 
 def limits(**changes: Any) -> CohortLimits:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import importlib.util
 import os
 import pwd
@@ -30,11 +29,11 @@ def find_binaries() -> Path:
             binaries = Path(spec.origin).parent / folder / "bin"
             if (binaries / "postgres").exists():
                 return binaries
-    candidates = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
-    candidates += sorted(glob.glob("/opt/homebrew/opt/postgresql*/bin"), reverse=True)
+    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    candidates += sorted(Path("/opt/homebrew/opt").glob("postgresql*/bin"), reverse=True)
     for candidate in candidates:
-        if (Path(candidate) / "initdb").exists():
-            return Path(candidate)
+        if (candidate / "initdb").exists():
+            return candidate
     raise RuntimeError("no PostgreSQL for the tests: install the dev extra, or apt-get install postgresql")
 
 

@@ -1,0 +1,80 @@
+"""What a language model is asked and what it answers, whoever it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One source as the model sees it.
+
+    alias: m1…mN, valid in this request only. at: aware instant, UTC. local: its local wall time as text.
+    importance: 0–1, or None where the source has none (messages).
+    """
+
+    alias: str
+    source: Literal["message", "memory", "reflection"]
+    role: Literal["user", "assistant", "system"] | None
+    text: str
+    at: datetime
+    local: str
+    importance: float | None = None
+    tags: tuple[str, ...] = ()
+    kind: str | None = None
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class CompletionRequest:
+    """One question to a model. `schema` is JSON Schema with every string and list bounded.
+
+    task: what is asked for, e.g. "reflection". subject: the person's name. persona: trait name → value 0–1.
+    words: accepted number of words of the main text, inclusive. deadline_s: seconds left for the call.
+    covers: the day or days in words. omitted: sources left out for want of room. earlier: former reflections,
+    newest first, for continuity: never to be cited.
+    """
+
+    task: Literal["reflection"]
+    kind: str
+    instructions: str
+    subject: str
+    covers: str
+    evidence: tuple[Evidence, ...]
+    schema: dict[str, Any]
+    words: tuple[int, int]
+    deadline_s: float
+    max_output_tokens: int = 800
+    omitted: int = 0
+    earlier: tuple[str, ...] = ()
+    persona: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A model's answer. `text` should be one JSON document that fits the request's schema.
+
+    input_tokens, output_tokens: as counted by the server; 0 where no model ran. seconds: of the call.
+    """
+
+    text: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    finish_reason: Literal["stop", "length"]
+    seconds: float
+
+
+class LanguageModel(Protocol):
+    """A model that can be asked."""
+
+    @property
+    def name(self) -> str:
+        """Name stored beside everything this model wrote."""
+        ...
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Answer one request within `request.deadline_s` seconds."""
+        ...

@@ -1,0 +1,1 @@
+"""What a person said and what is remembered of it, and the stream of what happened."""

@@ -1,0 +1,205 @@
+"""Claims on the ledger: a lease by the database's clock, and an epoch that fences whoever lost it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, tuple_, update
+
+from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.states import CLAIMED, DEAD, DUE
+from selo_dagster.reflections.tables import reflection_attempts, reflection_ledger
+from selo_dagster.store.types import database_now
+
+ALONE_AFTER_LOST: Final = 2
+"""After so many lost claims a person is claimed alone: whatever kills the process hurts nobody else."""
+
+DEAD_AFTER_LOST: Final = 3
+
+RUNNING: Final = "running"
+LOST: Final = "lost"
+RELEASED: Final = "released"
+
+ledger = reflection_ledger
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One obligation in the hands of one run. epoch: proves that it still is."""
+
+    id: int
+    user_id: str
+    kind: str
+    on: date
+    key: str
+    since: datetime
+    version: int
+    epoch: int
+    attempts: int
+
+
+def take_back_expired(connection: Connection, kind: Kind, now: datetime) -> int:
+    """Make rows due again whose holder let the lease run out; returns how many. Three times lost is dead."""
+    expired = (
+        select(ledger.c.id)
+        .where(ledger.c.kind == kind.name, ledger.c.state == CLAIMED, ledger.c.lease_until < database_now())
+        .order_by(ledger.c.id)
+        .with_for_update(skip_locked=True)
+    )
+    ids = list(connection.execute(expired).scalars())
+    if not ids:
+        return 0
+    lost = (
+        update(reflection_attempts)
+        .where(reflection_attempts.c.ledger_id.in_(ids), reflection_attempts.c.outcome == RUNNING)
+        .values(outcome=LOST, ended_at=database_now())
+    )
+    begun = set(connection.execute(lost.returning(reflection_attempts.c.ledger_id)).scalars())
+    connection.execute(update(ledger).where(ledger.c.id.in_(begun)).values(lost=ledger.c.lost + 1))
+    connection.execute(
+        update(ledger)
+        .where(ledger.c.id.in_(ids), ledger.c.lost < DEAD_AFTER_LOST)
+        .values(state=DUE, reason=None, ready_at=ledger.c.since, lease_until=None)
+    )
+    connection.execute(
+        update(ledger)
+        .where(ledger.c.id.in_(ids), ledger.c.lost >= DEAD_AFTER_LOST)
+        .values(state=DEAD, reason="lost_claims", ready_at=None, lease_until=None, settled_at=now)
+    )
+    return len(ids)
+
+
+def claim(
+    connection: Connection,
+    kind: Kind,
+    *,
+    run_id: str,
+    now: datetime,
+    lease_s: float,
+    limit: int,
+    request_id: str | None = None,
+    alone: bool = False,
+) -> list[Claim]:
+    """Claim up to `limit` rows that are ready, newest date first across everybody.
+
+    request_id: only rows of that explicit request. alone: only rows whose claim was lost twice already, which
+    the caller works on one at a time and with nothing else in its hands.
+    """
+    chosen = _ready(connection, kind, now, request_id, limit, alone=alone)
+    if not chosen:
+        return []
+    rows = connection.execute(
+        update(ledger)
+        .where(ledger.c.id.in_(chosen))
+        .values(
+            state=CLAIMED,
+            reason=None,
+            ready_at=None,
+            run_id=run_id,
+            epoch=ledger.c.epoch + 1,
+            lease_until=database_now(lease_s),
+            settled_at=None,
+            reported_by=None,
+        )
+        .returning(
+            ledger.c.id,
+            ledger.c.user_id,
+            ledger.c.kind,
+            ledger.c.on,
+            ledger.c.key,
+            ledger.c.since,
+            ledger.c.version,
+            ledger.c.epoch,
+            ledger.c.attempts,
+        )
+    )
+    place = {row_id: index for index, row_id in enumerate(chosen)}
+    return sorted((Claim(*row) for row in rows), key=lambda claimed: place[claimed.id])
+
+
+def _ready(
+    connection: Connection, kind: Kind, now: datetime, request_id: str | None, limit: int, *, alone: bool
+) -> list[int]:
+    mine = [] if request_id is None else [ledger.c.request_id == request_id]
+    lost_often = ledger.c.lost >= ALONE_AFTER_LOST
+    return list(
+        connection.execute(
+            select(ledger.c.id)
+            .where(
+                ledger.c.kind == kind.name,
+                ledger.c.ready_at.is_not(None),
+                ledger.c.ready_at <= now,
+                lost_often if alone else ~lost_often,
+                *mine,
+            )
+            .order_by(ledger.c.on.desc(), ledger.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        ).scalars()
+    )
+
+
+def renew(connection: Connection, run_id: str, lease_s: float) -> int:
+    """Push back the lease of everything that `run_id` holds; returns how many rows it holds."""
+    return connection.execute(
+        update(ledger)
+        .where(ledger.c.run_id == run_id, ledger.c.state == CLAIMED)
+        .values(lease_until=database_now(lease_s))
+    ).rowcount
+
+
+def begin_attempts(connection: Connection, claims: list[Claim], run_id: str) -> list[Claim]:
+    """Write one attempt for each claim, before the call that it counts.
+
+    Returns the claims that still hold; one that was taken over meanwhile is left out.
+    """
+    if not claims:
+        return []
+    begun = set(
+        connection.execute(
+            update(ledger).where(_still_held(claims)).values(attempts=ledger.c.attempts + 1).returning(ledger.c.id)
+        ).scalars()
+    )
+    held = [claimed for claimed in claims if claimed.id in begun]
+    if held:
+        connection.execute(
+            insert(reflection_attempts),
+            [{"ledger_id": one.id, "epoch": one.epoch, "number": one.attempts + 1, "run_id": run_id} for one in held],
+        )
+    return held
+
+
+def _still_held(claims: list[Claim]) -> ColumnElement[bool]:
+    return and_(
+        tuple_(ledger.c.id, ledger.c.epoch).in_(sorted((one.id, one.epoch) for one in claims)),
+        ledger.c.state == CLAIMED,
+    )
+
+
+def release(connection: Connection, claims: list[Claim]) -> int:
+    """Give back claims that were not worked on, or were interrupted; returns how many rows became due."""
+    if not claims:
+        return 0
+    attempts = reflection_attempts.c
+    connection.execute(
+        update(reflection_attempts)
+        .where(
+            tuple_(attempts.ledger_id, attempts.epoch).in_(sorted((one.id, one.epoch) for one in claims)),
+            attempts.outcome == RUNNING,
+        )
+        .values(outcome=RELEASED, ended_at=database_now())
+    )
+    return connection.execute(
+        update(ledger).where(_still_held(claims)).values(state=DUE, ready_at=ledger.c.since, lease_until=None)
+    ).rowcount
+
+
+def held_by_others(connection: Connection, kind: Kind, run_id: str) -> int:
+    """Return how many rows of `kind` other runs hold at the moment."""
+    return int(
+        connection.execute(
+            select(func.count()).where(ledger.c.kind == kind.name, ledger.c.state == CLAIMED, ledger.c.run_id != run_id)
+        ).scalar_one()
+    )

@@ -1,0 +1,266 @@
+"""Works through everything that one run may claim: many people at a time, each committed on its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, TypeVar
+
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+
+from selo_dagster.clock import Clock
+from selo_dagster.llm.protocol import LanguageModel
+from selo_dagster.reflections.claim import Claim, begin_attempts, claim, release, renew, take_back_expired
+from selo_dagster.reflections.context import Context
+from selo_dagster.reflections.gather import gather
+from selo_dagster.reflections.generate import Generated, Limits, generate
+from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.retry import look_again_at, next_attempt_at
+from selo_dagster.reflections.settle import (
+    Cost,
+    Made,
+    Settlement,
+    settle_deferred,
+    settle_done,
+    settle_failed,
+    settle_rejected,
+    settle_skipped,
+)
+from selo_dagster.reflections.states import Reason
+from selo_dagster.store.engine import Store
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+DATABASE_THREADS: Final = {"postgresql": 4, "sqlite": 1}
+"""SQLite has one writer: more threads would only wait for each other."""
+
+BEATS_A_LEASE: Final = 3
+STOP_POLL_S: Final = 0.5
+
+_FLOWING: Final = "flowing"
+_DRY: Final = "dry"
+"""Nothing more to claim but people who have to be alone."""
+_EMPTY: Final = "empty"
+
+
+@dataclass(frozen=True)
+class CohortLimits:
+    """chunk: rows claimed at once. concurrency: people at the same time. run_s: seconds until no more is claimed."""
+
+    chunk: int
+    concurrency: int
+    lease_s: float
+    run_s: float
+    context_characters: int
+    person: Limits
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the engine is given instead of reaching for it."""
+
+    store: Store
+    model: LanguageModel
+    clock: Clock
+    random: Random
+    new_id: Callable[[], str]
+    monotonic: Callable[[], float] = time.monotonic
+
+
+@dataclass
+class Cohort:
+    """One run's work. `sink` is called with each settlement, from the engine's own thread."""
+
+    kind: Kind
+    run_id: str
+    limits: CohortLimits
+    tools: Tools
+    sink: Callable[[Settlement], None]
+    request_id: str | None = None
+    _queue: deque[tuple[Claim, Context | str]] = field(default_factory=deque)
+    _held: dict[int, Claim] = field(default_factory=dict)
+    _supply: str = _FLOWING
+    _stopping: bool = False
+    _threads: ThreadPoolExecutor = field(init=False, repr=False)
+
+    async def run(self) -> None:
+        """Claim, reflect and commit until nothing is due, the deadline is near, or `stop` was called.
+
+        Whatever was claimed and not worked on is released. Raises what the database raises: then the rows
+        stay claimed, and their lease gives them to the next run.
+        """
+        deadline = self.tools.monotonic() + self.limits.run_s - self.limits.person.person_s
+        threads = DATABASE_THREADS[self.tools.store.dialect]
+        with ThreadPoolExecutor(threads, thread_name_prefix="selo-database") as self._threads:
+            beating = asyncio.create_task(self._beat())
+            try:
+                await self._work(deadline)
+                await self._in_thread(self._release_rest)
+            finally:
+                beating.cancel()
+                await asyncio.gather(beating, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Ask the engine to end: nothing more is begun, what is under way is cancelled and released."""
+        self._stopping = True
+
+    async def _work(self, deadline: float) -> None:
+        running: set[asyncio.Task[None]] = set()
+        try:
+            while not self._stopping:
+                if self.tools.monotonic() < deadline:
+                    await self._refill(busy=bool(running))
+                    running |= await self._begin(self.limits.concurrency - len(running))
+                if not running:
+                    if self._supply == _EMPTY or self.tools.monotonic() >= deadline:
+                        return
+                    continue
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED, timeout=STOP_POLL_S)
+                for task in done:
+                    task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _refill(self, *, busy: bool) -> None:
+        """Claim the next chunk when the queue runs low; whoever must be alone waits until nobody is busy."""
+        idle = not busy and not self._queue
+        if idle and self._supply == _DRY:
+            await self._claim_chunk(alone=True)
+            if not self._queue:
+                self._supply = _EMPTY
+        elif self._supply == _FLOWING and len(self._queue) < self.limits.concurrency:
+            await self._claim_chunk(alone=False)
+
+    async def _claim_chunk(self, *, alone: bool) -> None:
+        claims = await self._in_thread(self._claim, alone)
+        if not claims:
+            if not alone:
+                self._supply = _DRY
+            return
+        self._held.update({one.id: one for one in claims})
+        contexts = await self._in_thread(self._gather, claims)
+        self._queue.extend((one, contexts[one.id]) for one in claims)
+
+    def _claim(self, alone: bool) -> list[Claim]:
+        now = self.tools.clock.now()
+        with self.tools.store.write() as connection:
+            take_back_expired(connection, self.kind, now)
+            return claim(
+                connection,
+                self.kind,
+                run_id=self.run_id,
+                now=now,
+                lease_s=self.limits.lease_s,
+                limit=1 if alone else self.limits.chunk,
+                alone=alone,
+                request_id=self.request_id,
+            )
+
+    def _gather(self, claims: list[Claim]) -> dict[int, Context | str]:
+        try:
+            with self.tools.store.read() as connection:
+                return gather(connection, claims, self.limits.context_characters)
+        except SQLAlchemyError as refused:
+            # Could not look is not the same as nothing there: these rows are put off, not skipped.
+            log.warning("could not read the contexts of %d people: %s", len(claims), type(refused).__name__)
+            return {one.id: Reason.COULD_NOT_LOOK for one in claims}
+
+    async def _begin(self, room: int) -> set[asyncio.Task[None]]:
+        batch = [self._queue.popleft() for _ in range(min(room, len(self._queue)))]
+        if not batch:
+            return set()
+        begun = await self._in_thread(self._begin_attempts, [one for one, _ in batch])
+        for one, _ in batch:
+            if one.id not in begun:
+                self._held.pop(one.id, None)
+        return {asyncio.create_task(self._one(one, found)) for one, found in batch if one.id in begun}
+
+    def _begin_attempts(self, claims: list[Claim]) -> set[int]:
+        with self.tools.store.write() as connection:
+            return {one.id for one in begin_attempts(connection, claims, self.run_id)}
+
+    async def _one(self, one: Claim, found: Context | str) -> None:
+        started = self.tools.monotonic()
+        if isinstance(found, str):
+            settlement = await self._in_thread(self._settle_unread, one, found)
+        else:
+            settlement = await self._reflect(one, found, started)
+        self._held.pop(one.id, None)
+        if settlement is None:
+            log.warning("the claim of ledger row %d was lost: nothing was stored", one.id)
+        else:
+            self.sink(settlement)
+
+    async def _reflect(self, one: Claim, context: Context, started: float) -> Settlement | None:
+        limits = self.limits.person
+        try:
+            generated = await asyncio.wait_for(
+                generate(self.tools.model, context, self.kind, limits=limits, new_id=self.tools.new_id),
+                limits.person_s,
+            )
+        except Exception as broken:  # noqa: BLE001 - one person's failure is theirs alone, recorded by its class
+            spent = Cost(seconds=self.tools.monotonic() - started, model_calls=1)
+            return await self._in_thread(self._settle_failed, one, _class_of(broken), spent)
+        try:
+            return await self._in_thread(self._settle_generated, one, generated)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as broken:  # noqa: BLE001 - a row that the database refuses is this person's failure too
+            return await self._in_thread(self._settle_failed, one, _class_of(broken), generated.cost)
+
+    def _settle_generated(self, one: Claim, generated: Generated) -> Settlement | None:
+        now = self.tools.clock.now()
+        with self.tools.store.write() as connection:
+            if isinstance(generated.result, Made):
+                return settle_done(connection, one, generated.result, cost=generated.cost, now=now)
+            rejected = generated.result
+            return settle_rejected(
+                connection, one, rejected.codes, answer=rejected.answer, cost=generated.cost, now=now
+            )
+
+    def _settle_failed(self, one: Claim, error_class: str, spent: Cost) -> Settlement | None:
+        now = self.tools.clock.now()
+        retry_at = next_attempt_at(now, one.attempts + 1, self.tools.random)
+        with self.tools.store.write() as connection:
+            return settle_failed(connection, one, error_class, retry_at=retry_at, cost=spent, now=now)
+
+    def _settle_unread(self, one: Claim, reason: str) -> Settlement | None:
+        now = self.tools.clock.now()
+        with self.tools.store.write() as connection:
+            if reason == Reason.COULD_NOT_LOOK:
+                return settle_deferred(connection, one, reason, until=look_again_at(now), cost=Cost(), now=now)
+            return settle_skipped(connection, one, reason, cost=Cost(), now=now)
+
+    def _release_rest(self) -> None:
+        with self.tools.store.write() as connection:
+            release(connection, list(self._held.values()))
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self.limits.lease_s / BEATS_A_LEASE)
+            try:
+                await self._in_thread(self._renew)
+            except SQLAlchemyError as refused:
+                # The fence protects the rows; the next beat may succeed before the lease runs out.
+                log.warning("a heartbeat could not be written: %s", type(refused).__name__)
+
+    def _renew(self) -> None:
+        with self.tools.store.write() as connection:
+            renew(connection, self.run_id, self.limits.lease_s)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+def _class_of(broken: Exception) -> str:
+    # asyncio's and the built-in time-out are two classes before Python 3.11.
+    return "timeout" if isinstance(broken, (asyncio.TimeoutError, TimeoutError)) else type(broken).__name__

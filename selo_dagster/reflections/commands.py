@@ -1,0 +1,127 @@
+"""`selo due`, `selo why`, `selo show`: reading what reflections know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from sqlalchemy import select
+
+from selo_dagster.clock import clock_at
+from selo_dagster.errors import SeloError
+from selo_dagster.output import checked_date, instant, json_option, now_option, print_json, print_table
+from selo_dagster.people.local_days import last_ended
+from selo_dagster.people.zones import local_label
+from selo_dagster.reflections.answers import person, why
+from selo_dagster.reflections.claim import ledger
+from selo_dagster.reflections.due import enrol
+from selo_dagster.reflections.kinds import KINDS, kind_named
+from selo_dagster.reflections.show import shown
+from selo_dagster.settings import process_settings
+from selo_dagster.store.opening import open_store
+
+ROWS_FOR_PEOPLE = 200
+
+
+@click.command("due")
+@now_option
+@json_option
+def due_command(*, now: str | None, as_json: bool) -> None:
+    """List who is due now, by their own clock."""
+    settings, clock = process_settings(), clock_at(now)
+    with open_store(settings) as store:
+        for kind in KINDS.values():
+            enrol(store, kind, clock.now(), settings.catchup_days)
+        with store.read() as connection:
+            rows = connection.execute(
+                select(ledger.c.user_id, ledger.c.kind, ledger.c.on, ledger.c.since, ledger.c.state)
+                .where(ledger.c.ready_at <= clock.now())
+                .order_by(ledger.c.on.desc(), ledger.c.user_id, ledger.c.kind)
+            ).all()
+    if as_json:
+        print_json({"due": [{"user": r.user_id, "kind": r.kind, "on": r.on, "since": r.since} for r in rows]})
+        return
+    if not rows:
+        click.echo("nobody is due")
+        return
+    print_table(
+        f"{len(rows)} due",
+        ("user", "kind", "on", "since", "state"),
+        [(r.user_id, r.kind, r.on, instant(r.since), r.state) for r in rows[:ROWS_FOR_PEOPLE]],
+    )
+    if len(rows) > ROWS_FOR_PEOPLE:
+        click.echo(f"… and {len(rows) - ROWS_FOR_PEOPLE} more: --json lists them all")
+
+
+@click.command("why")
+@click.argument("user")
+@click.option("--on", "on", metavar="DATE", help="A local date; without it, the last one that ended.")
+@now_option
+@json_option
+def why_command(*, user: str, on: str | None, now: str | None, as_json: bool) -> None:
+    """Say why USER was or was not reflected on a date."""
+    settings, clock = process_settings(), clock_at(now)
+    asked = checked_date(on, "--on")
+    with open_store(settings) as store:
+        for kind in KINDS.values():
+            enrol(store, kind, clock.now(), settings.catchup_days)
+        with store.read() as connection:
+            user_id, _, zones = person(connection, user)
+            if not zones:
+                raise SeloError("bad_zone", f"{user_id} has a time zone that does not exist: state the user anew")
+            day = asked or last_ended(zones, clock.now())
+            kinds = {kind.name: why(connection, kind, user_id, zones, day, clock.now()) for kind in KINDS.values()}
+    if as_json:
+        found = {
+            name: {"outcome": one.outcome, "reason": one.reason, "detail": one.detail} for name, one in kinds.items()
+        }
+        print_json({"user": user_id, "on": day, "kinds": found})
+        return
+    click.echo(f"{user_id} on {day}")
+    for name, one in kinds.items():
+        click.echo(f"  {name}: {one.outcome}{f' ({one.reason})' if one.reason else ''}. {one.detail}")
+
+
+@click.command("show")
+@click.argument("user")
+@click.option("--kind", "kind", metavar="KIND", help="Only this kind.")
+@click.option("--limit", "limit", type=click.IntRange(1, 1_000), default=5, show_default=True, help="Newest first.")
+@json_option
+def show_command(*, user: str, kind: str | None, limit: int, as_json: bool) -> None:
+    """Show USER's reflections with the evidence that they rest on."""
+    name = None if kind is None else kind_named(kind).name
+    with open_store(process_settings()) as store, store.read() as connection:
+        user_id, key, _ = person(connection, user)
+        document = shown(connection, user_id, key, kind=name, limit=limit)
+    if as_json:
+        print_json(document)
+        return
+    if not document["reflections"]:
+        click.echo(f"there is no reflection on {user_id} yet: `selo why {user_id}` says why")
+    for one in document["reflections"]:
+        print_reflection(one)
+
+
+def print_reflection(one: dict[str, Any]) -> None:
+    """Print one reflection for people."""
+    start, end = one["window"]
+    zone = one["timezone"]
+    click.echo(
+        f"\n{one['kind']} {one['on']} · version {one['version']} · {one['model']} · {zone} "
+        f"(from {local_label(zone, start)} to {local_label(zone, end)} local time)"
+    )
+    click.echo(click.wrap_text(one["content"], width=100, initial_indent="  ", subsequent_indent="  "))
+    click.echo(f"  themes: {', '.join(one['themes'])}")
+    for insight in one["insights"]:
+        click.echo(
+            click.wrap_text(
+                f"insight: {insight['text']}  [{', '.join(insight['evidence'])}]",
+                width=100,
+                initial_indent="  ",
+                subsequent_indent="    ",
+            )
+        )
+    for action in one["actions"]:
+        click.echo(click.wrap_text(f"next: {action}", width=100, initial_indent="  ", subsequent_indent="    "))
+    state = one["emotional_state"]
+    click.echo(f"  feeling: {state['primary']} ({state['intensity']:.1f})")

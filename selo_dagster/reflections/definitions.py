@@ -1,0 +1,20 @@
+"""The reflections room's face in Dagster."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from selo_dagster.reflections.assets import memories, messages, nightly_reflections
+from selo_dagster.reflections.jobs import job_of
+from selo_dagster.reflections.kinds import KINDS
+from selo_dagster.reflections.resource import MIND, Mind
+from selo_dagster.reflections.schedules import schedule_of
+
+jobs = {name: job_of(kind) for name, kind in KINDS.items()}
+
+definitions = dg.Definitions(
+    assets=[messages, memories, nightly_reflections],
+    resources={MIND: Mind()},
+    jobs=list(jobs.values()),
+    schedules=[schedule_of(kind, jobs[name]) for name, kind in KINDS.items()],
+)

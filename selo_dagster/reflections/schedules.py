@@ -1,0 +1,67 @@
+"""One schedule per kind: looks who is due, and asks for as many runs as that takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import dagster as dg
+
+from selo_dagster.boundary import private_boundary
+from selo_dagster.clock import Clock, SystemClock
+from selo_dagster.people.partitions import sync_partitions
+from selo_dagster.reflections.due import enrol, ready_count
+from selo_dagster.reflections.jobs import KIND_TAG
+from selo_dagster.reflections.kinds import Kind
+from selo_dagster.settings import process_settings
+from selo_dagster.store.opening import open_store
+
+CRON = "*/15 * * * *"
+_NOT_YET_CLAIMING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
+
+
+def runs_wanted(ready: int, cohort_size: int, waiting: int) -> int:
+    """Return how many more runs are asked for: one per cohort of ready rows, less those that wait to start."""
+    return max(0, math.ceil(ready / cohort_size) - waiting)
+
+
+def schedule_of(kind: Kind, job: dg.JobDefinition, clock: Callable[[], Clock] = SystemClock) -> dg.ScheduleDefinition:
+    """Build the schedule of a kind. A tick that comes late, twice or not at all loses and doubles nothing."""
+
+    @dg.schedule(
+        name=kind.schedule,
+        job=job,
+        cron_schedule=CRON,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Every 15 minutes: enrols who is due ({kind.due}) and asks for the runs that it takes.",
+    )
+    def look(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        with private_boundary(kind.schedule):
+            yield from _tick(context, kind, clock())
+
+    return look
+
+
+def _tick(context: dg.ScheduleEvaluationContext, kind: Kind, clock: Clock) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    settings = process_settings()
+    now = clock.now()
+    with open_store(settings) as store:
+        found = enrol(store, kind, now, settings.catchup_days)
+        sync_partitions(store, context.instance)
+        with store.read() as connection:
+            ready = ready_count(connection, kind, now)
+    waiting = len(
+        context.instance.get_run_ids(
+            dg.RunsFilter(job_name=kind.job, statuses=_NOT_YET_CLAIMING), limit=settings.cohort_size
+        )
+    )
+    for zone in found.bad_zones:
+        context.log.warning(f"people in zone {zone!r} cannot be enrolled: there is no such zone")
+    wanted = runs_wanted(ready, settings.cohort_size, waiting)
+    if not wanted:
+        yield dg.SkipReason(f"{ready} ready, {found.due} newly due, {found.too_old} too old, {waiting} runs waiting")
+        return
+    tick = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
+    for number in range(wanted):
+        yield dg.RunRequest(run_key=f"{kind.name}:{tick}:{number}", tags={KIND_TAG: kind.name})

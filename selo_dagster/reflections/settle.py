@@ -1,0 +1,223 @@
+"""Ends an obligation: the outcome, what it made and what it read, in one fenced transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from selo_dagster.reflections.claim import Claim
+from selo_dagster.reflections.states import CLAIMED, DEAD, DEFERRED, DONE, FAILED, REJECTED, SETTLED, SKIPPED
+from selo_dagster.reflections.tables import (
+    reflection_attempts,
+    reflection_days,
+    reflection_ledger,
+    reflection_sources,
+    reflections,
+)
+from selo_dagster.store.types import database_now
+
+ledger = reflection_ledger
+ANSWER_LIMIT = 20_000
+"""Characters of a rejected answer that are kept for whoever has to find out why."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an obligation has used. seconds: of wall time; tokens: as counted by the server."""
+
+    seconds: float = 0.0
+    model_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    words: int | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """A reflection ready to be stored. insights: [{text, evidence: ["memory:id", …]}]."""
+
+    id: str
+    content: str
+    themes: list[str]
+    insights: list[dict[str, Any]]
+    actions: list[str]
+    emotional_state: dict[str, Any]
+    trait_changes: list[dict[str, Any]]
+    model: str
+    zone: str
+    zone_rules: str
+    window_start: datetime
+    window_end: datetime
+    input_hash: str
+    sources: tuple[tuple[str, str, Literal["cited", "read", "dropped"]], ...]
+    late_days: tuple[date, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """How one obligation ended in this run; ids, codes and numbers only, so it may be shown anywhere."""
+
+    ledger_id: int
+    user_id: str
+    kind: str
+    on: date
+    outcome: str
+    reason: str | None = None
+    codes: tuple[str, ...] = ()
+    cost: Cost = field(default_factory=Cost)
+    attempts: int = 0
+    reflection_id: str | None = None
+    retry_at: datetime | None = None
+
+
+def settle_done(connection: Connection, claim: Claim, made: Made, *, cost: Cost, now: datetime) -> Settlement | None:
+    """Store the reflection with its sources and finish its row. None: the claim was lost, nothing is stored."""
+    if not _finish(connection, claim, now, cost, state=DONE, reflection_id=made.id):
+        return None
+    version = _next_version(connection, claim)
+    connection.execute(
+        insert(reflections).values(
+            id=made.id,
+            user_id=claim.user_id,
+            kind=claim.kind,
+            on=claim.on,
+            key=claim.key,
+            version=version,
+            created_at=now,
+            **{name: getattr(made, name) for name in _STORED},
+        )
+    )
+    if made.sources:
+        connection.execute(
+            insert(reflection_sources),
+            [
+                {"reflection_id": made.id, "source": source, "source_id": source_id, "use": use}
+                for source, source_id, use in made.sources
+            ],
+        )
+    if made.late_days:
+        connection.execute(
+            update(reflection_days)
+            .where(reflection_days.c.user_id == claim.user_id, reflection_days.c.on.in_(made.late_days))
+            .values(late=False)
+        )
+    _end_attempt(connection, claim, DONE, cost)
+    return _settlement(claim, DONE, cost, reflection_id=made.id)
+
+
+_STORED = (
+    "content",
+    "themes",
+    "insights",
+    "actions",
+    "emotional_state",
+    "trait_changes",
+    "model",
+    "zone",
+    "zone_rules",
+    "window_start",
+    "window_end",
+    "input_hash",
+)
+
+
+def settle_skipped(
+    connection: Connection, claim: Claim, reason: str, *, cost: Cost, now: datetime
+) -> Settlement | None:
+    """Finish a row that turned out to need nothing. None: the claim was lost."""
+    if not _finish(connection, claim, now, cost, state=SKIPPED, reason=reason):
+        return None
+    _end_attempt(connection, claim, SKIPPED, cost)
+    return _settlement(claim, SKIPPED, cost, reason=reason)
+
+
+def settle_deferred(
+    connection: Connection, claim: Claim, reason: str, *, until: datetime, cost: Cost, now: datetime
+) -> Settlement | None:
+    """Put a row off that could not be worked on, through no fault of its own. None: the claim was lost."""
+    if not _finish(connection, claim, now, cost, state=DEFERRED, reason=reason, ready_at=until):
+        return None
+    _end_attempt(connection, claim, DEFERRED, cost)
+    return _settlement(claim, DEFERRED, cost, reason=reason, retry_at=until)
+
+
+def settle_rejected(
+    connection: Connection, claim: Claim, codes: tuple[str, ...], *, answer: str, cost: Cost, now: datetime
+) -> Settlement | None:
+    """Keep an answer that no check would pass, with its violation codes. None: the claim was lost."""
+    if not _finish(connection, claim, now, cost, state=REJECTED, reason=codes[0], codes=list(codes)):
+        return None
+    _end_attempt(connection, claim, REJECTED, cost, codes=list(codes), answer=answer[:ANSWER_LIMIT].replace("\x00", ""))
+    return _settlement(claim, REJECTED, cost, reason=codes[0], codes=codes)
+
+
+def settle_failed(
+    connection: Connection, claim: Claim, error_class: str, *, retry_at: datetime | None, cost: Cost, now: datetime
+) -> Settlement | None:
+    """Record a failure by its class; without `retry_at` the row is dead. None: the claim was lost."""
+    state = DEAD if retry_at is None else FAILED
+    if not _finish(connection, claim, now, cost, state=state, reason=error_class, ready_at=retry_at):
+        return None
+    _end_attempt(connection, claim, FAILED, cost, error_class=error_class)
+    return _settlement(claim, state, cost, reason=error_class, retry_at=retry_at)
+
+
+def _finish(connection: Connection, claim: Claim, now: datetime, cost: Cost, *, state: str, **values: Any) -> bool:
+    # The fence: whoever lost the claim changes nothing, however late it comes.
+    settled = {"settled_at": now} if state in {*SETTLED, REJECTED, DEAD} else {}
+    return bool(
+        connection.execute(
+            update(ledger)
+            .where(ledger.c.id == claim.id, ledger.c.epoch == claim.epoch, ledger.c.state == CLAIMED)
+            .values(
+                state=state,
+                lease_until=None,
+                seconds=cost.seconds,
+                model_calls=ledger.c.model_calls + cost.model_calls,
+                input_tokens=ledger.c.input_tokens + cost.input_tokens,
+                output_tokens=ledger.c.output_tokens + cost.output_tokens,
+                words=cost.words,
+                **settled,
+                **values,
+            )
+        ).rowcount
+    )
+
+
+def _next_version(connection: Connection, claim: Claim) -> int:
+    if claim.version == 1:
+        return 1
+    newest = connection.execute(
+        select(func.max(reflections.c.version)).where(
+            reflections.c.user_id == claim.user_id, reflections.c.kind == claim.kind, reflections.c.key == claim.key
+        )
+    ).scalar()
+    return int(newest or 0) + 1
+
+
+def _end_attempt(connection: Connection, claim: Claim, outcome: str, cost: Cost, **values: Any) -> None:
+    connection.execute(
+        update(reflection_attempts)
+        .where(
+            reflection_attempts.c.ledger_id == claim.id,
+            reflection_attempts.c.number == claim.attempts + 1,
+            reflection_attempts.c.epoch == claim.epoch,
+        )
+        .values(outcome=outcome, ended_at=database_now(), model_calls=cost.model_calls, **values)
+    )
+
+
+def _settlement(claim: Claim, outcome: str, cost: Cost, **values: Any) -> Settlement:
+    return Settlement(
+        ledger_id=claim.id,
+        user_id=claim.user_id,
+        kind=claim.kind,
+        on=claim.on,
+        outcome=outcome,
+        cost=cost,
+        attempts=claim.attempts + 1,
+        **values,
+    )

@@ -1,0 +1,157 @@
+"""Tables of the reflections room."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from selo_dagster.reflections.states import STATES
+from selo_dagster.store.base import metadata
+from selo_dagster.store.types import Document, Identifier, Serial, UTCDateTime, database_now
+
+_STATE_LIST = ", ".join(f"'{state}'" for state in STATES)
+
+reflection_days = Table(
+    "reflection_days",
+    metadata,
+    Column("user_id", Identifier, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("on", Date, primary_key=True, comment="a local date on which the person left something to read"),
+    Column("enrolled", Boolean, nullable=False, server_default=text("false"), comment="has its row in the ledger"),
+    Column("late", Boolean, nullable=False, server_default=text("false"), comment="a source may have come too late"),
+    Index(
+        "ix_reflection_days_open",
+        "on",
+        "user_id",
+        postgresql_where=text("NOT enrolled"),
+        sqlite_where=text("NOT enrolled"),
+    ),
+    Index("ix_reflection_days_late", "user_id", postgresql_where=text("late"), sqlite_where=text("late")),
+    comment="what the event stream says there is to read; rebuilt from it, never written by hand",
+)
+
+reflection_ledger = Table(
+    "reflection_ledger",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("user_id", Identifier, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("on", Date, nullable=False, comment="the last local date that it covers"),
+    Column("key", Identifier, nullable=False, comment="the date for timed kinds, else the cause's id"),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(80)),
+    Column("codes", Document, comment="violation codes of a rejected answer"),
+    Column("since", UTCDateTime, nullable=False, comment="the instant at which it became due"),
+    Column(
+        "ready_at", UTCDateTime, comment="may be claimed from then, by the domain's clock; NULL: settled or claimed"
+    ),
+    Column("version", Integer, nullable=False, server_default=text("1"), comment="version that it makes"),
+    Column("request_id", String(64), comment="the explicit request that asked for it last"),
+    Column("epoch", Integer, nullable=False, server_default=text("0"), comment="fencing token: claims so far"),
+    Column("run_id", String(64), comment="the run that holds or settled it"),
+    Column("lease_until", UTCDateTime, comment="by the database's clock"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("lost", Integer, nullable=False, server_default=text("0"), comment="attempts whose claim was lost"),
+    Column("settled_at", UTCDateTime),
+    Column("reported_by", String(64), comment="the run that showed the outcome in Dagster"),
+    Column("seconds", Float),
+    Column("model_calls", Integer, nullable=False, server_default=text("0")),
+    Column("input_tokens", Integer, nullable=False, server_default=text("0")),
+    Column("output_tokens", Integer, nullable=False, server_default=text("0")),
+    Column("words", Integer),
+    Column("reflection_id", String(32)),
+    UniqueConstraint("user_id", "kind", "key"),
+    CheckConstraint(f"state IN ({_STATE_LIST})", name="state_known"),
+    Index(
+        "ix_reflection_ledger_ready",
+        "kind",
+        text('"on" DESC'),
+        "id",
+        postgresql_where=text("ready_at IS NOT NULL"),
+        sqlite_where=text("ready_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_reflection_ledger_lease",
+        "lease_until",
+        postgresql_where=text("state = 'claimed'"),
+        sqlite_where=text("state = 'claimed'"),
+    ),
+    Index(
+        "ix_reflection_ledger_unreported",
+        "kind",
+        "id",
+        postgresql_where=text("settled_at IS NOT NULL AND reported_by IS NULL"),
+        sqlite_where=text("settled_at IS NOT NULL AND reported_by IS NULL"),
+    ),
+    Index("ix_reflection_ledger_run", "run_id"),
+    Index("ix_reflection_ledger_kind_on", "kind", "on", "state"),
+    sqlite_autoincrement=True,
+)
+
+reflection_attempts = Table(
+    "reflection_attempts",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("ledger_id", ForeignKey("reflection_ledger.id", ondelete="CASCADE"), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("run_id", String(64), nullable=False),
+    Column("started_at", UTCDateTime, nullable=False, default=database_now()),
+    Column("ended_at", UTCDateTime),
+    Column("outcome", String(16), nullable=False, server_default=text("'running'")),
+    Column("error_class", String(120)),
+    Column("model_calls", Integer, nullable=False, server_default=text("0")),
+    Column("codes", Document),
+    Column("answer", Text, comment="a rejected answer as the model gave it, cut to a bound"),
+    UniqueConstraint("ledger_id", "number"),
+    sqlite_autoincrement=True,
+)
+
+reflections = Table(
+    "reflections",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_id", Identifier, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(40), nullable=False),
+    Column("on", Date, nullable=False),
+    Column("key", Identifier, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("themes", Document, nullable=False),
+    Column("insights", Document, nullable=False, comment="[{text, evidence: [source ids]}]"),
+    Column("actions", Document, nullable=False),
+    Column("emotional_state", Document, nullable=False),
+    Column("trait_changes", Document, nullable=False),
+    Column("model", String(120), nullable=False),
+    Column("zone", String(64), nullable=False),
+    Column("zone_rules", String(80), nullable=False),
+    Column("window_start", UTCDateTime, nullable=False),
+    Column("window_end", UTCDateTime, nullable=False),
+    Column("input_hash", String(64), nullable=False, comment="SHA-256 of what the model was shown"),
+    Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
+    UniqueConstraint("user_id", "kind", "key", "version"),
+    Index("ix_reflections_user_on", "user_id", "kind", "on"),
+)
+
+reflection_sources = Table(
+    "reflection_sources",
+    metadata,
+    Column("reflection_id", String(32), ForeignKey("reflections.id", ondelete="CASCADE"), primary_key=True),
+    Column("source", String(16), primary_key=True, comment="message, memory or reflection"),
+    Column("source_id", Identifier, primary_key=True),
+    Column("use", String(8), nullable=False, comment="cited, read, or dropped for want of room"),
+    CheckConstraint("use IN ('cited', 'read', 'dropped')", name="use_known"),
+    Index("ix_reflection_sources_source", "source", "source_id"),
+)

@@ -1,0 +1,115 @@
+"""Checks of an answer, each on its own and with a code of its own."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from typing import Final
+
+from selo_dagster.reflections.answer import (
+    CONTENT_LIMIT,
+    INSIGHT_LIMIT,
+    MAX_EACH,
+    MAX_TRAIT_CHANGES,
+    MAX_TRAIT_DELTA,
+    SHORT_LIMIT,
+    Answer,
+)
+from selo_dagster.reflections.kinds import Kind
+
+TOO_SIMILAR: Final = 0.92
+"""Likeness to a former reflection from which an answer says nothing new (the predecessor's sentence bound)."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the model was shown, as far as an answer can be held against it."""
+
+    kind: Kind
+    aliases: frozenset[str]
+    earlier: tuple[str, ...]
+
+
+Check = Callable[[Answer, Shown], str | None]
+
+
+def checked(answer: Answer, shown: Shown) -> tuple[Answer, tuple[str, ...]]:
+    """Return the answer without the claims that rest on nothing, and the codes of every check that failed.
+
+    A faulty citation costs its insight, not the answer; an answer without any insight left is refused.
+    """
+    kept = _with_evidence(answer, shown)
+    return kept, tuple(code for check in CHECKS if (code := check(kept, shown)) is not None)
+
+
+def _with_evidence(answer: Answer, shown: Shown) -> Answer:
+    insights = []
+    for one in answer.insights:
+        known = tuple(dict.fromkeys(alias for alias in one.evidence if alias in shown.aliases))
+        if known and len(known) == len(set(one.evidence)):
+            insights.append(replace(one, evidence=known))
+    return replace(answer, insights=tuple(insights))
+
+
+def _fields(answer: Answer, _: Shown) -> str | None:
+    filled = answer.content and answer.themes and answer.actions and answer.primary
+    return None if filled else "missing_required_fields"
+
+
+def _bounds(answer: Answer, _: Shown) -> str | None:
+    lists = (answer.themes, answer.insights, answer.actions)
+    fits = (
+        len(answer.content) <= CONTENT_LIMIT
+        and all(len(some) <= MAX_EACH for some in lists)
+        and all(len(text) <= SHORT_LIMIT for text in (*answer.themes, *answer.actions, *answer.secondary))
+        and all(len(one.text) <= INSIGHT_LIMIT and one.text for one in answer.insights)
+        and len(answer.secondary) <= 2
+        and len(answer.primary) <= SHORT_LIMIT
+    )
+    return None if fits else "schema_validation_failed"
+
+
+def _length(answer: Answer, shown: Shown) -> str | None:
+    low, high = shown.kind.words
+    slack = shown.kind.word_tolerance
+    return None if low - slack <= answer.words <= high + slack else "content_length_out_of_bounds"
+
+
+def _evidence(answer: Answer, _: Shown) -> str | None:
+    return None if answer.insights else "insight_without_evidence"
+
+
+def _emotion(answer: Answer, _: Shown) -> str | None:
+    return None if 0 <= answer.intensity <= 1 else "intensity_out_of_bounds"
+
+
+def _traits(answer: Answer, _: Shown) -> str | None:
+    if len(answer.trait_changes) > MAX_TRAIT_CHANGES:
+        return "too_many_trait_changes"
+    net: dict[str, float] = defaultdict(float)
+    for change in answer.trait_changes:
+        net[change.name] += change.delta
+        # Held at every point of the list, so that a large step cannot be undone on paper only.
+        if abs(net[change.name]) > MAX_TRAIT_DELTA + 1e-9:
+            return "trait_delta_out_of_bounds"
+    return None
+
+
+def _duplicate(answer: Answer, shown: Shown) -> str | None:
+    said = _plain(answer.content)
+    for former in shown.earlier:
+        matcher = SequenceMatcher(None, said, _plain(former), autojunk=False)
+        # Cheap upper bounds first.
+        if all(ratio() >= TOO_SIMILAR for ratio in (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)):
+            return "duplicate_content_high_overlap"
+    return None
+
+
+def _plain(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+CHECKS: Final[tuple[Check, ...]] = (_fields, _bounds, _length, _evidence, _emotion, _traits, _duplicate)

@@ -1,0 +1,184 @@
+"""`selo reflect` and `selo night`: doing what is due, here and now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from typing import Any
+from uuid import uuid4
+
+import click
+import dagster as dg
+
+from selo_dagster.clock import Clock, clock_at
+from selo_dagster.errors import SeloError
+from selo_dagster.home import prepare_home
+from selo_dagster.output import checked_date, json_option, now_option, print_json, print_table
+from selo_dagster.reflections.answers import person
+from selo_dagster.reflections.due import enrol, ready_count
+from selo_dagster.reflections.kinds import KINDS, Kind, kind_named
+from selo_dagster.reflections.launch import Ran, run_here
+from selo_dagster.reflections.plan import Planned, planned
+from selo_dagster.reflections.progress import progress
+from selo_dagster.reflections.request import Wish, place
+from selo_dagster.reflections.states import BROKEN
+from selo_dagster.reflections.told import LINES_FOR_PEOPLE, Told
+from selo_dagster.settings import Settings, process_settings
+from selo_dagster.store.engine import Store
+from selo_dagster.store.opening import open_store
+
+LONGEST_RANGE = 400
+"""Days that one --from --to may span; more is a typing error more often than not."""
+
+
+@click.command("reflect")
+@click.argument("kind")
+@click.option("--user", "users", multiple=True, metavar="ID", help="Only this person; may be repeated.")
+@click.option("--on", "on", metavar="DATE", help="This local date, also one further back than the catch-up.")
+@click.option("--from", "first", metavar="DATE", help="Every local date from here …")
+@click.option("--to", "last", metavar="DATE", help="… to here, both included, oldest first.")
+@click.option("--force", is_flag=True, help="Make a new version of what is already done.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@now_option
+@json_option
+def reflect_command(
+    *,
+    kind: str,
+    users: tuple[str, ...],
+    on: str | None,
+    first: str | None,
+    last: str | None,
+    force: bool,
+    dry_run: bool,
+    now: str | None,
+    as_json: bool,
+) -> int:
+    """Run the Dagster job of KIND here and wait; without --user for everyone who is due."""
+    chosen = kind_named(kind)
+    clock = clock_at(now)
+    dates = _dates(on, first, last)
+    if force and not users and dates == [None]:
+        raise SeloError("wrong_use", "--force needs --user or --on: it would repeat what is already done for everyone")
+    with _work() as (settings, store, instance):
+        with store.read() as connection:
+            ids = tuple(dict.fromkeys(person(connection, who)[0] for who in users)) if users else None
+        if dry_run:
+            plan = planned(store, chosen, ids, dates, force=force, now=clock.now(), catchup_days=settings.catchup_days)
+            return _print_plan(chosen, plan, as_json=as_json)
+        told = Told(chosen.name)
+        for day in dates:
+            _reflect_on(store, instance, settings, clock, chosen, ids, day, force=force, now=now, told=told)
+    return told.print(as_json=as_json)
+
+
+@click.command("night")
+@now_option
+@json_option
+def night_command(*, now: str | None, as_json: bool) -> int:
+    """Do everything that is due for everyone now, in order, until nothing is due."""
+    clock = clock_at(now)
+    started = time.monotonic()
+    calls = runs = 0
+    kinds: dict[str, dict[str, int]] = {}
+    with _work() as (settings, store, instance):
+        for kind in KINDS.values():
+            told = Told(kind.name)
+            for ran in until_nothing_is_due(store, instance, settings, clock, kind, now):
+                told.add_run(store, ran)
+                runs += 1
+            kinds[kind.name] = told.counts()
+            calls += told.model_calls
+    seconds = round(time.monotonic() - started, 3)
+    if as_json:
+        print_json({"kinds": kinds, "model_calls": calls, "runs": runs, "seconds": seconds})
+    else:
+        print_table(
+            f"night: {runs} runs, {calls} model calls, {seconds:.1f} s",
+            ("kind", *next(iter(kinds.values()))),
+            [(name, *counts.values()) for name, counts in kinds.items()],
+        )
+    return int(any(counts[outcome] for counts in kinds.values() for outcome in BROKEN))
+
+
+@contextmanager
+def _work() -> Iterator[tuple[Settings, Store, dg.DagsterInstance]]:
+    settings = process_settings()
+    prepare_home(settings)
+    with open_store(settings) as store, dg.DagsterInstance.get() as instance:
+        yield settings, store, instance
+
+
+def until_nothing_is_due(
+    store: Store, instance: dg.DagsterInstance, settings: Settings, clock: Clock, kind: Kind, now: str | None
+) -> Iterator[Ran]:
+    """Run the job of a kind until its rows are done or put off; yields each run that ended."""
+    while True:
+        enrol(store, kind, clock.now(), settings.catchup_days)
+        with store.read() as connection:
+            before = ready_count(connection, kind, clock.now())
+        if not before:
+            return
+        with progress(store, kind, clock):
+            ran = run_here(store, instance, kind, _config(now=now))
+        yield ran
+        with store.read() as connection:
+            after = ready_count(connection, kind, clock.now())
+        if after >= before:
+            # A run that takes nothing would be repeated for ever.
+            raise SeloError("stuck", f"{after} rows of {kind.name} stay due: {ran.failure or 'no run could take them'}")
+
+
+def _reflect_on(
+    store: Store,
+    instance: dg.DagsterInstance,
+    settings: Settings,
+    clock: Clock,
+    kind: Kind,
+    ids: tuple[str, ...] | None,
+    day: date | None,
+    *,
+    force: bool,
+    now: str | None,
+    told: Told,
+) -> None:
+    if ids is None and day is None:
+        for ran in until_nothing_is_due(store, instance, settings, clock, kind, now):
+            told.add_run(store, ran)
+        return
+    request_id = uuid4().hex
+    told.replies += place(store, kind, Wish(request_id, ids, day, force), clock.now(), settings.catchup_days)
+    with progress(store, kind, clock):
+        told.add_run(store, run_here(store, instance, kind, _config(now=now, request=request_id)))
+
+
+def _print_plan(kind: Kind, plan: Planned, *, as_json: bool) -> int:
+    if as_json:
+        would = [{"user": user_id, "on": on} for user_id, on in plan.would]
+        print_json({"kind": kind.name, "dry_run": True, "would": would, "count": len(would)})
+    elif not plan.would:
+        click.echo(f"{kind.name}: nothing would be done")
+    else:
+        print_table(
+            f"{kind.name}: {len(plan.would)} would be reflected on", ("user", "on"), plan.would[:LINES_FOR_PEOPLE]
+        )
+    return 0
+
+
+def _config(**given: str | None) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _dates(on: str | None, first: str | None, last: str | None) -> list[date | None]:
+    if on and (first or last):
+        raise SeloError("wrong_use", "--on and --from/--to exclude each other")
+    if bool(first) != bool(last):
+        raise SeloError("wrong_use", "--from and --to belong together")
+    start, end = checked_date(first, "--from"), checked_date(last, "--to")
+    if start is None or end is None:
+        return [checked_date(on, "--on")]
+    days = (end - start).days + 1
+    if not 1 <= days <= LONGEST_RANGE:
+        raise SeloError("wrong_use", f"--from {start} --to {end} is not a range of 1 to {LONGEST_RANGE} days")
+    return [start + timedelta(days=number) for number in range(days)]
