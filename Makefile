@@ -1,0 +1,57 @@
+# Needs Python 3.10+ and make, nothing else: each verb makes its own .venv from the hash-pinned requirements.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench clean lock test-ui test-scale
+
+help: ## say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "selo_dagster needs Python 3.10 or newer"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: requirements.txt pyproject.toml $(VENV)/.made
+	$(PIP) install --no-deps --require-hashes -r requirements.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	$(PIP) install --no-deps --require-hashes -r requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/.runtime ## ingest the bundled people, reflect on their last day, show it
+	@$(BIN)/selo demo
+
+up: $(VENV)/.runtime ## the web UI and the daemon on this machine, until Ctrl-C
+	@$(BIN)/selo up
+
+test: $(VENV)/.dev ## the whole suite, on SQLite and on a real PostgreSQL
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(VENV)/.dev ## format, lint, types, imports between rooms
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev ## measure a night of 10 000 people on both databases
+	$(BIN)/python -m bench.night
+
+test-scale: $(VENV)/.dev ## the full form of the slow suites
+	SELO_TEST_SCALE=full $(BIN)/python -m pytest -n 2 -m "scale or crash"
+
+lock: ## renew the hash-pinned requirements (needs uv)
+	uv lock --quiet
+	uv export --quiet --no-emit-project --no-annotate --no-header --extra build --output-file requirements.txt
+	uv export --quiet --no-emit-project --no-annotate --no-header --extra build --extra dev --output-file requirements-dev.txt
+	rm -f uv.lock
+
+clean: ## remove the virtual environment, caches and the local home
+	rm -rf $(VENV) .selo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Running it for others: status, and the whole thing on one machine."""

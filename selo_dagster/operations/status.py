@@ -1,0 +1,107 @@
+"""Health in one look: one function behind every face that tells how things are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, func, select
+
+from selo_dagster.memory.tables import events
+from selo_dagster.output import instant
+from selo_dagster.people.history import bad_zones
+from selo_dagster.people.tables import users
+from selo_dagster.people.zones import zone_rules_version
+from selo_dagster.reflections.claim import ledger
+from selo_dagster.reflections.kinds import KINDS
+from selo_dagster.reflections.states import DEAD, REJECTED, SKIPPED, STATES, Reason
+from selo_dagster.store.schema import HEAD
+from selo_dagster.store.types import database_now
+
+LATE_AFTER_S: Final = 6 * 3600
+"""Seconds after which a row that nobody took needs a person: no tick, no daemon, or far too much work."""
+
+RUNBOOK: Final = "docs/runbook.md"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that needs a person. runbook: where it says what to do."""
+
+    code: str
+    message: str
+
+    @property
+    def runbook(self) -> str:
+        """Return the place in the runbook."""
+        return f"{RUNBOOK}#{self.code}"
+
+
+def status(connection: Connection, now: datetime) -> dict[str, Any]:
+    """Return how things are: counts, lags, and what needs a person, ready for JSON."""
+    people: dict[str, int] = {
+        row.state: row.n
+        for row in connection.execute(select(users.c.state, func.count().label("n")).group_by(users.c.state))
+    }
+    kinds = {name: _kind(connection, name, now) for name in KINDS}
+    unread = connection.execute(select(func.count()).where(events.c.seq.is_(None))).scalar_one()
+    problems = [*_zone_problems(connection), *(found for name in kinds for found in _problems(name, kinds[name]))]
+    return {
+        "ok": not problems,
+        "problems": [{"code": one.code, "message": one.message, "runbook": one.runbook} for one in problems],
+        "database": {"dialect": connection.dialect.name, "schema": HEAD},
+        "zone_rules": zone_rules_version(),
+        "people": {"active": people.get("active", 0), "tombstoned": people.get("tombstoned", 0)},
+        "events_unread": unread,
+        "kinds": kinds,
+    }
+
+
+def _kind(connection: Connection, name: str, now: datetime) -> dict[str, Any]:
+    mine = ledger.c.kind == name
+    states: dict[str, int] = {
+        row.state: row.n
+        for row in connection.execute(
+            select(ledger.c.state, func.count().label("n")).where(mine).group_by(ledger.c.state)
+        )
+    }
+    too_old = connection.execute(
+        select(func.count()).where(mine, ledger.c.state == SKIPPED, ledger.c.reason == Reason.TOO_OLD)
+    ).scalar_one()
+    oldest, ready = connection.execute(
+        select(func.min(ledger.c.since), func.count()).where(mine, ledger.c.ready_at <= now)
+    ).one()
+    expired = connection.execute(
+        select(func.count()).where(mine, ledger.c.state == "claimed", ledger.c.lease_until < database_now())
+    ).scalar_one()
+    last = connection.execute(select(func.max(ledger.c.settled_at)).where(mine)).scalar()
+    return {
+        "states": {state: states.get(state, 0) for state in STATES},
+        "ready": ready,
+        "oldest_ready_since": None if oldest is None else instant(oldest),
+        "lag_s": 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds()),
+        "too_old": too_old,
+        "leases_expired": expired,
+        "last_settled_at": None if last is None else instant(last),
+    }
+
+
+def _zone_problems(connection: Connection) -> list[Problem]:
+    return [
+        Problem("bad_zone", f"people live in {zone!r}, which is no time zone: they are not reflected on")
+        for zone in bad_zones(connection)
+    ]
+
+
+def _problems(name: str, kind: dict[str, Any]) -> list[Problem]:
+    found = []
+    if dead := kind["states"][DEAD]:
+        found.append(Problem("dead", f"{name}: {dead} obligations are dead: no attempt is left"))
+    if rejected := kind["states"][REJECTED]:
+        found.append(Problem("rejected", f"{name}: {rejected} answers were rejected and wait for somebody to look"))
+    if kind["lag_s"] > LATE_AFTER_S:
+        found.append(
+            Problem("overdue", f"{name}: {kind['ready']} are due, the oldest since {kind['oldest_ready_since']}")
+        )
+    return found
