@@ -18,6 +18,7 @@ from selo_dagster.people.history import chunked
 from selo_dagster.people.tables import users
 from selo_dagster.people.zones import zone_rules_version
 from selo_dagster.reflections.cohort import Cohort
+from selo_dagster.reflections.due import enrol
 from selo_dagster.reflections.engine_thread import settlements
 from selo_dagster.reflections.kinds import Kind
 from selo_dagster.reflections.report import keys_of, mark_reported, metadata_of, unreported
@@ -95,6 +96,9 @@ class ReflectionRun:
 
     def _place(self, store: Store, settings: Settings, clock: Clock, on: date | None) -> str | None:
         if self.partitions is None:
+            if self.config.request is None:
+                # Launched by hand, there was no tick that looked before.
+                enrol(store, self.kind, clock.now(), settings.catchup_days)
             return self.config.request
         ids = _ids(store, self.partitions)
         wish = Wish(self.context.run_id, tuple(ids.values()), on, self.config.force)

@@ -40,9 +40,11 @@ def mind_with(model: FakeModel) -> FakeMind:
 
 
 @contextmanager
-def instance_of(store: Store) -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance in memory, with a partition for everybody in the store."""
-    with dg.DagsterInstance.ephemeral() as instance:
+def instance_of(store: Store, *, on_disk: bool = False) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance with a partition for everybody in the store; in memory unless ticks need it on disk."""
+    quiet = {"telemetry": {"enabled": False}}
+    made = dg.DagsterInstance.local_temp(overrides=quiet) if on_disk else dg.DagsterInstance.ephemeral()
+    with made as instance:
         sync_partitions(store, instance)
         yield instance
 
