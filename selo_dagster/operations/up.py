@@ -7,12 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 
 from selo_dagster.errors import SeloError
-from selo_dagster.home import prepare_home
+from selo_dagster.home import WORKSPACE_FILE, prepare_home
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.store.schema import upgrade
@@ -35,8 +34,8 @@ def up_command(*, host: str, port: int) -> int:
     _refuse_taken(host, port)
     click.echo(f"home: {settings.home}   Dagster's home: {folder}")
     click.echo(f"web UI: http://{host}:{port}   (Ctrl-C stops everything)")
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "selo_dagster.definitions", "-h", host, "-p", str(port)]
-    server = subprocess.Popen(command, start_new_session=True, preexec_fn=_default_interrupt, cwd=Path.cwd())  # noqa: PLW1509, S603 - no shell, no input of others
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(folder / WORKSPACE_FILE), "-h", host, "-p", str(port)]
+    server = subprocess.Popen(command, start_new_session=True, preexec_fn=_default_interrupt, cwd=settings.home)  # noqa: PLW1509, S603 - no shell, no input of others
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.killpg(server.pid, signal.SIGINT))
     status = server.wait()
