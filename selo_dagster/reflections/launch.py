@@ -12,7 +12,6 @@ from selo_dagster.people.partitions import sync_partitions
 from selo_dagster.reflections.kinds import Kind
 from selo_dagster.store.engine import Store
 
-
 # The command tells what happened itself; the run's log is in the UI.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

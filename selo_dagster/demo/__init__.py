@@ -1,0 +1,1 @@
+"""The bundled example people: three weeks of conversations, memories and feelings of thirteen fictional lives."""
