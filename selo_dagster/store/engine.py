@@ -79,7 +79,6 @@ def _engine(url: URL, pool_size: int) -> Engine:
             hide_parameters=True,
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_pre_ping=True,
             connect_args={"application_name": "selo_dagster", "connect_timeout": 10},
         )
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)

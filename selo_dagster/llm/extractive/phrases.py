@@ -1,0 +1,136 @@
+"""Turns of phrase: what stands around quoted text."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PHRASES: Final[dict[str, tuple[str, ...]]] = {
+    "open": (
+        "I go back over {covers}, and file what {name} left with me of it under {themes}.",
+        "{covers}: what I have of it from {name} goes under {themes}.",
+        "Before {covers} slips away from me I want to keep what {name} gave me of it, most of it under {themes}.",
+        "Going through {covers} once more, I keep returning to {themes} in what came to me from {name}.",
+        "What stays with me of {covers} is {themes}, as it came to me from {name}.",
+    ),
+    "open_quiet": (
+        "I go back over {covers}, and {name} left me very little of it to hold.",
+        "{covers}: only a trace of it reached me from {name}.",
+        "There is not much of {covers} that came to me from {name}, and I keep what there is.",
+        "I look through {covers} for {name}, and find a few words at most.",
+    ),
+    "open_plain": (
+        "I go back over {covers} and look for what stays of it with {name}.",
+        "{covers}: no one subject holds it together, so I keep the moments that {name} gave me.",
+        "Before {covers} slips away from me, I want to keep some of what {name} gave me of it.",
+    ),
+    "first": ("Under {theme}, first.", "I begin with what goes under {theme}.", "First, {theme}."),
+    "next": ("Next, {theme}.", "Then there is {theme}.", "After that comes {theme}."),
+    "last": ("And then {theme}.", "That leaves {theme}.", "And under {theme} I have this."),
+    "rest": ("The rest goes under no one heading.", "Other things came beside it.", "The rest stands on its own."),
+    "said": (
+        "{when} {name} told me, {quote}",
+        "{name} wrote to me {when}, {quote}",
+        "{when}, in {name}'s own words: {quote}",
+        "{when} I heard from {name}, {quote}",
+        "From {name} {when}: {quote}",
+    ),
+    "answered": (
+        "I had asked, {asked} and {when} {name} answered, {quote}",
+        "{when} {name} answered my {asked} with {quote}",
+        "To my question, {asked} {name} said {when}, {quote}",
+    ),
+    "noted": (
+        "{when} I put this away to remember: {quote}",
+        "I made a memory {when}: {quote}",
+        "What I remember from then, {when}: {quote}",
+        "This I have kept, {when}: {quote}",
+    ),
+    "kept": ("I keep it as {quote}", "In my memory it stands as {quote}", "I will remember it like this: {quote}"),
+    "thought": ("I had thought {when}, {quote}", "An earlier thought of mine, {when}: {quote}"),
+    "unreadable": ("{when} {name} sent me something without a word that I can read.",),
+    "only_mine": (
+        "I see no words of {name}'s at all; the only ones are mine, {when}: {quote}",
+        "What I said {when} found no answer that I can see: {quote}",
+    ),
+    "nobody": ("There are no words of {name}'s in what I was shown.",),
+    "late_said": ("I only learned later that {when} {name} had said, {quote}",),
+    "late_noted": ("I only learned later that {when} there had been this to remember: {quote}",),
+    "feeling": (
+        "I hear {degree}{feeling} in {words}.",
+        "The words that carry feeling are {words}: I read {degree}{feeling} in them.",
+        "If there is a mood here it is {feeling}, for I find {words}.",
+        "{feeling} is what I make of {words}.",
+    ),
+    "no_feeling": (
+        "No word for a feeling stands out, so I leave the mood open.",
+        "I find no word for a feeling here and will not guess at one.",
+        "The mood of it is not in the words, and I leave it unnamed.",
+    ),
+    "again": ("{theme} was on my mind the last time, too.", "I wrote of {theme} the last time as well."),
+    "intend": ("Next I mean to {action}.", "What I want to do is {action}.", "When I can, I will {action}."),
+    "omitted_one": ("One more source did not fit, and I have not read it.",),
+    "omitted": (
+        "{number} more sources did not fit, and I have not read them.",
+        "There were {number} more sources for which I had no room, left unread.",
+    ),
+    "unquoted": ("I leave {number} other things unquoted.", "I pass over {number} smaller things."),
+    "counted": ("I hold {counts} from {covers}, {between}.", "What I was shown of {covers}: {counts}, {between}."),
+    "honest": (
+        "This is an extract that I made by rules, without a language model: I chose and ordered, and added nothing.",
+        "I wrote this by rules and without a language model, so it is an extract and claims no more than was said.",
+        "I go by rules here, without a language model: this is an extract of what was said, not an interpretation.",
+    ),
+    # Said only where there is little to say; each true of any little.
+    "sparse": (
+        "So little says hardly anything about the hours around it, and I do not want to read more into it.",
+        "A short trace is still a trace, and it belongs with the others.",
+        "I would rather leave the rest blank than fill it with guesses of mine.",
+        "If there is more to tell, I hope to hear it when {name} feels like telling.",
+        "A few words can be a whole evening or a passing thought, and from here I cannot tell which.",
+    ),
+    "reserve": (
+        "What else there was to {covers} is not in what I was shown.",
+        "Whatever stands between quotation marks stands as it came, cut where it was long, changed nowhere.",
+        "I keep the time beside each thing, so that I can find my way back to it.",
+        "I do not know yet what will matter of this later, and that is a reason to keep it as it is.",
+        "When {name} comes back to any of it, I want to know what was said before.",
+        "I notice what I was told, and I notice that it is only a part of what was lived.",
+        "There may be a reason behind it that I was not given, and I leave room for it.",
+        "None of this needs an answer from me now, and I can let it rest where it is.",
+        "I will hold it against what comes next, and see whether the two have anything to do with each other.",
+        "It is enough for now that it is written down somewhere and not lost.",
+    ),
+    "insight_strong": (
+        "The strongest thing I hold from {name} is this: {quote}",
+        "Nothing weighed more with me than {quote}",
+        "If I keep one thing of {name}'s, it is {quote}",
+    ),
+    "insight_second": ("Beside it stands {quote}", "Almost as much weight has {quote}"),
+    "insight_theme": (
+        "{theme} came up {first} and again {second}: {quote}",
+        "{theme} came back: first {first}, then {second} with {quote}",
+    ),
+    "insight_feeling": (
+        "{name}'s words point to {feeling}: {words}.",
+        "There is {feeling} in how this was put: {words}.",
+    ),
+    "insight_question": ("{name} is left with a question: {quote}",),
+    "insight_thought": ("I come back to a thought of my own: {quote}",),
+    "insight_mine": ("I see no words of {name}'s here.",),
+    "insight_unread": ("{name} sent something, and I could not read a word of it.",),
+    "act_event": ("Ask how the {event} went, after {quote}", "Ask about the {event}: {quote}"),
+    "act_ahead": ("Ask what came of {quote}", "Come back to this once it has happened: {quote}"),
+    "act_answer": ("Answer what {name} asked: {quote}", "Return to {name}'s open question: {quote}"),
+    "act_care": ("Ask how {name} feels now, after {quote}", "Ask gently about {quote}"),
+    "act_theme": ("Check in with {name} about {theme}: {quote}", "Ask {name} more about {theme}: {quote}"),
+    "act_more": ("Ask {name} to tell more about {quote}", "Ask {name} what lay behind {quote}"),
+    "act_hello": ("Ask {name} how things are", "Listen for {name}, and ask how things are"),
+    # What each intention is called inside the text.
+    "brief_event": ("ask how the {event} went",),
+    "brief_ahead": ("come back to what is still ahead", "ask about what is still ahead"),
+    "brief_answer": ("give {name} an answer to what was asked",),
+    "brief_care": ("ask how {name} feels now",),
+    "brief_theme": ("ask {name} more about {theme}",),
+    "brief_more": ("ask {name} to tell me more",),
+    "brief_hello": ("ask {name} how things are",),
+}
