@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, String, bindparam, func, insert, select, update
 
 from selo_dagster.reflections.claim import Claim
 from selo_dagster.reflections.states import CLAIMED, DEAD, DEFERRED, DONE, FAILED, REJECTED, SETTLED, SKIPPED
@@ -22,6 +22,44 @@ from selo_dagster.store.types import database_now
 ledger = reflection_ledger
 ANSWER_LIMIT = 20_000
 """Characters of a rejected answer that are kept for whoever has to find out why."""
+
+# Built once: every person passes through these, and building a statement costs more than sending it.
+_FINISH = (
+    update(ledger)
+    .where(ledger.c.id == bindparam("row"), ledger.c.epoch == bindparam("held"), ledger.c.state == CLAIMED)
+    .values(
+        state=bindparam("outcome"),
+        reason=bindparam("why"),
+        codes=bindparam("violations"),
+        ready_at=bindparam("again_at"),
+        settled_at=bindparam("ended_at"),
+        reflection_id=func.coalesce(bindparam("made", type_=String), ledger.c.reflection_id),
+        lease_until=None,
+        seconds=bindparam("took"),
+        words=bindparam("length"),
+        model_calls=ledger.c.model_calls + bindparam("calls"),
+        input_tokens=ledger.c.input_tokens + bindparam("read_tokens"),
+        output_tokens=ledger.c.output_tokens + bindparam("written_tokens"),
+    )
+)
+_END_ATTEMPT = (
+    update(reflection_attempts)
+    .where(
+        reflection_attempts.c.ledger_id == bindparam("row"),
+        reflection_attempts.c.number == bindparam("turn"),
+        reflection_attempts.c.epoch == bindparam("held"),
+    )
+    .values(
+        outcome=bindparam("ending"),
+        ended_at=database_now(),
+        model_calls=bindparam("calls"),
+        error_class=bindparam("broken"),
+        codes=bindparam("violations"),
+        answer=bindparam("said"),
+    )
+)
+_INSERT_REFLECTION = insert(reflections)
+_INSERT_SOURCES = insert(reflection_sources)
 
 
 @dataclass(frozen=True)
@@ -78,21 +116,12 @@ def settle_done(connection: Connection, claim: Claim, made: Made, *, cost: Cost,
     if not _finish(connection, claim, now, cost, state=DONE, reflection_id=made.id):
         return None
     version = _next_version(connection, claim)
-    connection.execute(
-        insert(reflections).values(
-            id=made.id,
-            user_id=claim.user_id,
-            kind=claim.kind,
-            on=claim.on,
-            key=claim.key,
-            version=version,
-            created_at=now,
-            **{name: getattr(made, name) for name in _STORED},
-        )
-    )
+    row = {name: getattr(made, name) for name in _STORED}
+    row |= {"user_id": claim.user_id, "kind": claim.kind, "on": claim.on, "key": claim.key}
+    connection.execute(_INSERT_REFLECTION, {**row, "id": made.id, "version": version, "created_at": now})
     if made.sources:
         connection.execute(
-            insert(reflection_sources),
+            _INSERT_SOURCES,
             [
                 {"reflection_id": made.id, "source": source, "source_id": source_id, "use": use}
                 for source, source_id, use in made.sources
@@ -165,26 +194,38 @@ def settle_failed(
     return _settlement(claim, state, cost, reason=error_class, retry_at=retry_at)
 
 
-def _finish(connection: Connection, claim: Claim, now: datetime, cost: Cost, *, state: str, **values: Any) -> bool:
+def _finish(
+    connection: Connection,
+    claim: Claim,
+    now: datetime,
+    cost: Cost,
+    *,
+    state: str,
+    reason: str | None = None,
+    codes: list[str] | None = None,
+    ready_at: datetime | None = None,
+    reflection_id: str | None = None,
+) -> bool:
     # The fence: whoever lost the claim changes nothing, however late it comes.
-    settled = {"settled_at": now} if state in {*SETTLED, REJECTED, DEAD} else {}
-    return bool(
-        connection.execute(
-            update(ledger)
-            .where(ledger.c.id == claim.id, ledger.c.epoch == claim.epoch, ledger.c.state == CLAIMED)
-            .values(
-                state=state,
-                lease_until=None,
-                seconds=cost.seconds,
-                model_calls=ledger.c.model_calls + cost.model_calls,
-                input_tokens=ledger.c.input_tokens + cost.input_tokens,
-                output_tokens=ledger.c.output_tokens + cost.output_tokens,
-                words=cost.words,
-                **settled,
-                **values,
-            )
-        ).rowcount
+    finished = connection.execute(
+        _FINISH,
+        {
+            "row": claim.id,
+            "held": claim.epoch,
+            "outcome": state,
+            "why": reason,
+            "violations": codes,
+            "again_at": ready_at,
+            "ended_at": now if state in {*SETTLED, REJECTED, DEAD} else None,
+            "made": reflection_id,
+            "took": cost.seconds,
+            "length": cost.words,
+            "calls": cost.model_calls,
+            "read_tokens": cost.input_tokens,
+            "written_tokens": cost.output_tokens,
+        },
     )
+    return bool(finished.rowcount)
 
 
 def _next_version(connection: Connection, claim: Claim) -> int:
@@ -198,15 +239,28 @@ def _next_version(connection: Connection, claim: Claim) -> int:
     return int(newest or 0) + 1
 
 
-def _end_attempt(connection: Connection, claim: Claim, outcome: str, cost: Cost, **values: Any) -> None:
+def _end_attempt(
+    connection: Connection,
+    claim: Claim,
+    outcome: str,
+    cost: Cost,
+    *,
+    error_class: str | None = None,
+    codes: list[str] | None = None,
+    answer: str | None = None,
+) -> None:
     connection.execute(
-        update(reflection_attempts)
-        .where(
-            reflection_attempts.c.ledger_id == claim.id,
-            reflection_attempts.c.number == claim.attempts + 1,
-            reflection_attempts.c.epoch == claim.epoch,
-        )
-        .values(outcome=outcome, ended_at=database_now(), model_calls=cost.model_calls, **values)
+        _END_ATTEMPT,
+        {
+            "row": claim.id,
+            "turn": claim.attempts + 1,
+            "held": claim.epoch,
+            "ending": outcome,
+            "calls": cost.model_calls,
+            "broken": error_class,
+            "violations": codes,
+            "said": answer,
+        },
     )
 
 

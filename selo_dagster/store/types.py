@@ -20,7 +20,7 @@ REF_LENGTH = ID_LENGTH + 40
 Reference = String(REF_LENGTH).with_variant(String(REF_LENGTH, collation="C"), "postgresql")
 """An id with something added to it."""
 
-Document = JSON().with_variant(JSONB(), "postgresql")
+Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 LongText = Text()
 Serial = BigInteger().with_variant(Integer, "sqlite")
 """A growing number; SQLite numbers rows only in a column declared INTEGER."""
