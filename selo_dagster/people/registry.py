@@ -70,11 +70,10 @@ class Registry:
         Their rows stay locked until the transaction ends, so that an erasure either sees what is written
         for a person or is seen here.
         """
-        from selo_dagster.memory.settling import among
-        for part in [{*named, *stated}]:
+        for part in chunked(sorted({*named, *stated})):
             for row in connection.execute(
                 select(users.c.id, users.c.key, users.c.name, users.c.zone, users.c.state)
-                .where(among(connection, users.c.id, part))
+                .where(users.c.id.in_(part))
                 .order_by(users.c.id)
                 .with_for_update(read=True)
             ):
