@@ -52,8 +52,35 @@ class Settings(BaseModel):
         500, alias="SELO_COHORT_SIZE", ge=1, le=10_000, description="People for whom one run is asked for."
     )
     chunk_size: int = Field(50, alias="SELO_CHUNK_SIZE", ge=1, le=500, description="Rows that a run claims at once.")
-    concurrency: int = Field(
-        8, alias="SELO_CONCURRENCY", ge=1, le=512, description="People reflected on at the same time in one run."
+    llm_url: str | None = Field(
+        None,
+        alias="SELO_LLM_URL",
+        description="Base address of an OpenAI-compatible server, such as http://127.0.0.1:11434/v1; without it, "
+        "the extractive model.",
+    )
+    llm_model: str | None = Field(
+        None, alias="SELO_LLM_MODEL", description="Model to ask for; needed with SELO_LLM_URL."
+    )
+    llm_api_key: SecretStr | None = Field(
+        None, alias="SELO_LLM_API_KEY", description="Key of that server, where it wants one."
+    )
+    llm_slots: int = Field(
+        8,
+        alias="SELO_LLM_SLOTS",
+        ge=1,
+        le=512,
+        description="Calls that the model's server takes at once: people reflected on at the same time in one run.",
+    )
+    llm_max_tokens: int = Field(
+        1_200, alias="SELO_LLM_MAX_TOKENS", ge=64, le=100_000, description="Tokens that one answer may have."
+    )
+    llm_temperature: float = Field(
+        0.35,
+        alias="SELO_LLM_TEMPERATURE",
+        ge=0,
+        le=2,
+        allow_inf_nan=False,
+        description="Temperature of the model.",
     )
     lease_s: float = Field(
         30.0,
@@ -112,6 +139,16 @@ class Settings(BaseModel):
                     CloseLimitsWarning,
                     stacklevel=2,
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _model_is_whole(self) -> Settings:
+        if self.llm_url is not None and not self.llm_url.startswith(("http://", "https://")):
+            raise ValueError("SELO_LLM_URL: must begin with http:// or https://")
+        if self.llm_url is not None and self.llm_model is None:
+            raise ValueError("SELO_LLM_MODEL: is needed with SELO_LLM_URL: the server has to be told which model")
+        if self.llm_url is None and self.llm_model is not None:
+            raise ValueError("SELO_LLM_URL: is needed with SELO_LLM_MODEL: nobody knows where that model runs")
         return self
 
     def _person_limits(self) -> dict[str, float]:

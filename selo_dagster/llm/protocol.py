@@ -34,7 +34,7 @@ class CompletionRequest:
     task: what is asked for, e.g. "reflection". subject: the person's name. persona: trait name → value 0–1.
     words: accepted number of words of the main text, inclusive. deadline_s: seconds left for the call.
     covers: the day or days in words. omitted: sources left out for want of room. earlier: former reflections,
-    newest first, for continuity: never to be cited.
+    newest first, for continuity: never to be cited. correction: what was wrong with the answer before this one.
     """
 
     task: Literal["reflection"]
@@ -49,6 +49,7 @@ class CompletionRequest:
     max_output_tokens: int = 800
     omitted: int = 0
     earlier: tuple[str, ...] = ()
+    correction: str | None = None
     persona: dict[str, float] = field(default_factory=dict)
 
 
@@ -57,6 +58,7 @@ class Completion:
     """A model's answer. `text` should be one JSON document that fits the request's schema.
 
     input_tokens, output_tokens: as counted by the server; 0 where no model ran. seconds: of the call.
+    calls: requests that it took, quick tries and lower rungs of the ladder included.
     """
 
     text: str
@@ -65,6 +67,7 @@ class Completion:
     output_tokens: int
     finish_reason: Literal["stop", "length"]
     seconds: float
+    calls: int = 1
 
 
 class LanguageModel(Protocol):
@@ -75,6 +78,16 @@ class LanguageModel(Protocol):
         """Name stored beside everything this model wrote."""
         ...
 
+    @property
+    def capacity(self) -> int | None:
+        """How many calls may be under way at once just now; None: as many as the caller likes."""
+        ...
+
+    @property
+    def corrigible(self) -> bool:
+        """Whether telling it what was wrong with an answer may give a better one."""
+        ...
+
     async def complete(self, request: CompletionRequest) -> Completion:
-        """Answer one request within `request.deadline_s` seconds."""
+        """Answer one request within `request.deadline_s` seconds. Raises ModelError."""
         ...

@@ -12,11 +12,9 @@ from selo_dagster.errors import SeloError
 _SHOWN: Final = 3
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}", re.ASCII)
 
+_ID_RULE: Final = "must be text of 1 to 200 characters, without control characters and without spaces at its ends"
 _RULES: Final = {
-    "id": "must be text of 1 to 200 characters",
-    "user": "must be the id of a user line before this one",
-    "conversation": "must be text of 1 to 200 characters",
-    "message": "must be the id of a message line before this one",
+    **dict.fromkeys(("id", "user", "conversation", "message"), _ID_RULE),
     "name": "must be text of 1 to 200 characters",
     "timezone": "must be the name of an IANA time zone such as Europe/Lisbon",
     "at": "must be a time such as 2026-11-22T21:04:00Z, with an offset or Z",

@@ -15,7 +15,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 
@@ -60,11 +59,11 @@ def _zone(value: str) -> str:
     return _refusing(lambda: canonical_zone(value), shown=_ZONE.fullmatch(value) is not None)
 
 
-def _id(value: str, info: ValidationInfo) -> str:
+def _id(value: str) -> str:
     try:
-        return checked_id(value, str(info.field_name))
+        return checked_id(value, "id")
     except SeloError as refused:
-        raise RefusedError(refused.code, refused.message) from None
+        raise RefusedError(refused.code) from None  # the field's own rule names the field
 
 
 def _name(value: str) -> str:

@@ -37,7 +37,7 @@ def limits_for(settings: Settings, kind: Kind) -> CohortLimits:
     """Return the limits of a run of `kind`."""
     return CohortLimits(
         chunk=settings.chunk_size,
-        concurrency=settings.concurrency,
+        concurrency=settings.llm_slots,
         lease_s=settings.lease_s,
         run_s=settings.run_timeout_s,
         context_characters=settings.context_characters,

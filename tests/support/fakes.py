@@ -56,6 +56,8 @@ class FakeModel:
 
     answering: Answering = by_the_book
     name: str = "fake"
+    capacity: int | None = None
+    corrigible: bool = False
     asked: list[CompletionRequest] = field(default_factory=list)
 
     async def complete(self, request: CompletionRequest) -> Completion:

@@ -26,6 +26,16 @@ class ExtractiveModel:
         """The name under which its reflections are stored."""
         return NAME
 
+    @property
+    def capacity(self) -> int | None:
+        """None: rules need no server."""
+        return None
+
+    @property
+    def corrigible(self) -> bool:
+        """False: the same request gives the same answer."""
+        return False
+
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer a reflection request; its text always fits.
 

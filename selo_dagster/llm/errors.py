@@ -1,0 +1,40 @@
+"""How a call of a model can fail, by class: what to try again and what not. Never holds what was sent or received."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+Fault = Literal[
+    "timeout",
+    "connection",
+    "rate_limited",
+    "overloaded",
+    "server_error",
+    "auth",
+    "bad_request",
+    "context_too_long",
+    "empty_answer",
+]
+
+TRANSIENT: Final[frozenset[str]] = frozenset(
+    {"timeout", "connection", "rate_limited", "overloaded", "server_error", "empty_answer"}
+)
+"""Faults that may pass by themselves; every other one comes back with the same input."""
+
+BACK_OFF: Final[frozenset[str]] = frozenset({"timeout", "rate_limited", "overloaded"})
+"""Faults that say the server has too much to do: fewer calls at the same time."""
+
+
+class ModelError(Exception):
+    """A call that gave no answer. retry_after_s: what the server asked for, in seconds."""
+
+    def __init__(self, fault: Fault, *, retry_after_s: float | None = None, calls: int = 1) -> None:
+        super().__init__(fault)
+        self.fault = fault
+        self.retry_after_s = retry_after_s
+        self.calls = calls
+
+    @property
+    def transient(self) -> bool:
+        """Whether another try may succeed."""
+        return self.fault in TRANSIENT
