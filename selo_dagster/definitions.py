@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from selo_dagster.console import console
-
 # As modules: Dagster wants a single Definitions among a module's names.
 from selo_dagster.people import definitions as people
 from selo_dagster.reflections import definitions as reflections
 
-defs = dg.Definitions.merge(people.definitions, reflections.definitions, dg.Definitions(loggers={"console": console}))
+defs = dg.Definitions.merge(people.definitions, reflections.definitions)

@@ -19,7 +19,7 @@ from selo_dagster.people.keys import Token, random_key
 from selo_dagster.people.registry import Registry
 from selo_dagster.store.engine import Store
 
-BATCH_LINES: Final = 5_000
+BATCH_LINES: Final = 10_000
 BATCH_BYTES: Final = 4 << 20
 """A batch ends at either bound: what is in memory does not depend on how long the lines are."""
 

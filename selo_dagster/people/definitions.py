@@ -3,7 +3,6 @@
 import dagster as dg
 
 from selo_dagster.boundary import private_boundary
-from selo_dagster.console import console
 from selo_dagster.people.partitions import PARTITIONS, sync_partitions
 from selo_dagster.people.zones import zone_rules_version
 from selo_dagster.settings import process_settings
@@ -29,7 +28,6 @@ def add_missing_partitions(context: dg.OpExecutionContext) -> None:
     name="sync_users",
     description="Keeps the `users` partitions in step with the store.",
     executor_def=dg.in_process_executor,
-    logger_defs={"console": console},
 )
 def sync_users() -> None:
     """One op; safe to run at any time."""

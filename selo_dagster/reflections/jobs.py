@@ -3,7 +3,6 @@
 import dagster as dg
 
 from selo_dagster.boundary import private_boundary
-from selo_dagster.console import console
 from selo_dagster.people.definitions import users_partitions
 from selo_dagster.reflections.kinds import Kind
 from selo_dagster.reflections.resource import Mind
@@ -31,7 +30,6 @@ def job_of(kind: Kind) -> dg.JobDefinition:
         description=f"{kind.purpose} Due: {kind.due}. With a partition: that person; without: everybody due.",
         partitions_def=users_partitions,
         executor_def=dg.in_process_executor,
-        logger_defs={"console": console},
         # The ledger decides what is tried again; a second engine of retries would only repeat settled work.
         tags={KIND_TAG: kind.name, "dagster/max_retries": "0"},
     )
