@@ -41,7 +41,7 @@ def test_every_job_schedule_and_sensor_is_known_by_name_cron_zone_and_default_st
         ("daily_reflections_schedule", "daily_reflections", "*/15 * * * *", "UTC", "RUNNING"),
         ("sync_users_schedule", "sync_users", "*/15 * * * *", "UTC", "RUNNING"),
     ]
-    assert sensors == []
+    assert sensors == [("due_requests", "RUNNING")]
 
 
 def test_assets_are_partitioned_by_users_with_lineage_from_what_is_read() -> None:

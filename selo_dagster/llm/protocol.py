@@ -91,3 +91,7 @@ class LanguageModel(Protocol):
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer one request within `request.deadline_s` seconds. Raises ModelError."""
         ...
+
+    async def aclose(self) -> None:
+        """Give back connections; called at the end of a run, in the loop that made the calls."""
+        ...

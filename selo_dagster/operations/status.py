@@ -16,11 +16,15 @@ from selo_dagster.people.zones import zone_rules_version
 from selo_dagster.reflections.claim import ledger
 from selo_dagster.reflections.kinds import KINDS
 from selo_dagster.reflections.states import DEAD, REJECTED, SKIPPED, STATES, Reason
+from selo_dagster.store.heartbeats import Heartbeat, heartbeats_now
 from selo_dagster.store.schema import HEAD
 from selo_dagster.store.types import database_now
 
 LATE_AFTER_S: Final = 6 * 3600
 """Seconds after which a row that nobody took needs a person: no tick, no daemon, or far too much work."""
+
+SILENT_AFTER_S: Final = 300
+"""Seconds without a sign of life from a sensor that ticks every ten."""
 
 RUNBOOK: Final = "docs/runbook.md"
 
@@ -46,7 +50,12 @@ def status(connection: Connection, now: datetime) -> dict[str, Any]:
     }
     kinds = {name: _kind(connection, name, now) for name in KINDS}
     unread = connection.execute(select(func.count()).where(events.c.seq.is_(None))).scalar_one()
-    problems = [*_zone_problems(connection), *(found for name in kinds for found in _problems(name, kinds[name]))]
+    beats = heartbeats_now(connection)
+    problems = [
+        *_zone_problems(connection),
+        *(found for name in kinds for found in _problems(name, kinds[name])),
+        *_silent(beats, any(kind["ready"] for kind in kinds.values())),
+    ]
     return {
         "ok": not problems,
         "problems": [{"code": one.code, "message": one.message, "runbook": one.runbook} for one in problems],
@@ -55,6 +64,7 @@ def status(connection: Connection, now: datetime) -> dict[str, Any]:
         "people": {"active": people.get("active", 0), "tombstoned": people.get("tombstoned", 0)},
         "events_unread": unread,
         "kinds": kinds,
+        "heartbeats": {one.name: {"age_s": round(one.age_s, 1), **one.detail} for one in beats},
     }
 
 
@@ -66,6 +76,9 @@ def _kind(connection: Connection, name: str, now: datetime) -> dict[str, Any]:
             select(ledger.c.state, func.count().label("n")).where(mine).group_by(ledger.c.state)
         )
     }
+    refused = connection.execute(
+        select(func.count()).where(mine, ledger.c.state == REJECTED, ledger.c.ready_at.is_(None))
+    ).scalar_one()
     too_old = connection.execute(
         select(func.count()).where(mine, ledger.c.state == SKIPPED, ledger.c.reason == Reason.TOO_OLD)
     ).scalar_one()
@@ -82,6 +95,7 @@ def _kind(connection: Connection, name: str, now: datetime) -> dict[str, Any]:
         "oldest_ready_since": None if oldest is None else instant(oldest),
         "lag_s": 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds()),
         "too_old": too_old,
+        "rejected_for_good": refused,
         "leases_expired": expired,
         "last_settled_at": None if last is None else instant(last),
     }
@@ -94,11 +108,20 @@ def _zone_problems(connection: Connection) -> list[Problem]:
     ]
 
 
+def _silent(beats: list[Heartbeat], anything_ready: bool) -> list[Problem]:
+    # Without work to do, a daemon that was stopped on purpose needs nobody.
+    return [
+        Problem("sensor_silent", f"{one.name} has been silent for {one.age_s:.0f} s while work is due")
+        for one in beats
+        if anything_ready and one.age_s > SILENT_AFTER_S
+    ]
+
+
 def _problems(name: str, kind: dict[str, Any]) -> list[Problem]:
     found = []
     if dead := kind["states"][DEAD]:
         found.append(Problem("dead", f"{name}: {dead} obligations are dead: no attempt is left"))
-    if rejected := kind["states"][REJECTED]:
+    if rejected := kind["rejected_for_good"]:
         found.append(Problem("rejected", f"{name}: {rejected} answers were rejected and wait for somebody to look"))
     if kind["lag_s"] > LATE_AFTER_S:
         found.append(

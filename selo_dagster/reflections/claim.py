@@ -38,6 +38,12 @@ class Claim:
     version: int
     epoch: int
     attempts: int
+    forgiven: int = 0
+
+    @property
+    def tries(self) -> int:
+        """Attempts that count: those since somebody last asked for it by hand."""
+        return self.attempts - self.forgiven
 
 
 def take_back_expired(connection: Connection, kind: Kind, now: datetime) -> int:
@@ -113,6 +119,7 @@ def claim(
             ledger.c.version,
             ledger.c.epoch,
             ledger.c.attempts,
+            ledger.c.forgiven,
         )
     )
     place = {row_id: index for index, row_id in enumerate(chosen)}

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
 from typing import Final, TypeVar
 
@@ -21,18 +22,20 @@ from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.gather import gather
 from selo_dagster.reflections.generate import Generated, Limits, generate
 from selo_dagster.reflections.kinds import Kind
-from selo_dagster.reflections.retry import look_again_at, next_attempt_at
+from selo_dagster.reflections.prompt import prompt_for
+from selo_dagster.reflections.retry import Failure, failure_of, look_again_at, may_try_again, next_attempt_at
 from selo_dagster.reflections.settle import (
     Cost,
     Made,
     Settlement,
+    same_before,
     settle_deferred,
     settle_done,
     settle_failed,
     settle_rejected,
     settle_skipped,
 )
-from selo_dagster.reflections.states import Reason
+from selo_dagster.reflections.states import FAILED, REJECTED, Reason
 from selo_dagster.store.engine import Store
 
 T = TypeVar("T")
@@ -106,6 +109,7 @@ class Cohort:
             finally:
                 beating.cancel()
                 await asyncio.gather(beating, return_exceptions=True)
+                await self.tools.model.aclose()
 
     def stop(self) -> None:
         """Ask the engine to end: nothing more is begun, what is under way is cancelled and released."""
@@ -117,10 +121,13 @@ class Cohort:
             while not self._stopping:
                 if self.tools.monotonic() < deadline:
                     await self._refill(busy=bool(running))
-                    running |= await self._begin(self.limits.concurrency - len(running))
+                    running |= await self._begin(self._room() - len(running))
                 if not running:
                     if self._supply == _EMPTY or self.tools.monotonic() >= deadline:
                         return
+                    if self._queue:
+                        # The server asked for a pause; only its end can tell.
+                        await asyncio.sleep(STOP_POLL_S)
                     continue
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED, timeout=STOP_POLL_S)
                 for task in done:
@@ -129,6 +136,10 @@ class Cohort:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    def _room(self) -> int:
+        capacity = self.tools.model.capacity
+        return self.limits.concurrency if capacity is None else min(capacity, self.limits.concurrency)
 
     async def _refill(self, *, busy: bool) -> None:
         """Claim the next chunk when the queue runs low; whoever must be alone waits until nobody is busy."""
@@ -175,7 +186,7 @@ class Cohort:
             return {one.id: Reason.COULD_NOT_LOOK for one in claims}
 
     async def _begin(self, room: int) -> set[asyncio.Task[None]]:
-        batch = [self._queue.popleft() for _ in range(min(room, len(self._queue)))]
+        batch = [self._queue.popleft() for _ in range(max(0, min(room, len(self._queue))))]
         if not batch:
             return set()
         begun = await self._in_thread(self._begin_attempts, [one for one, _ in batch])
@@ -202,36 +213,64 @@ class Cohort:
 
     async def _reflect(self, one: Claim, context: Context, started: float) -> Settlement | None:
         limits = self.limits.person
+        prompt = prompt_for(context, self.kind, limits.call_s)
+        making = generate(self.tools.model, context, self.kind, prompt, limits=limits, new_id=self.tools.new_id)
         try:
-            generated = await asyncio.wait_for(
-                generate(self.tools.model, context, self.kind, limits=limits, new_id=self.tools.new_id),
-                limits.person_s,
-            )
+            generated = await asyncio.wait_for(making, limits.person_s)
         except Exception as broken:  # noqa: BLE001 - one person's failure is theirs alone, recorded by its class
-            spent = Cost(seconds=self.tools.monotonic() - started, model_calls=1)
-            return await self._in_thread(self._settle_failed, one, _class_of(broken), spent)
+            failure = failure_of(broken)
+            spent = Cost(seconds=self.tools.monotonic() - started, model_calls=failure.calls)
+            return await self._in_thread(self._settle_failed, one, failure, prompt.input_hash, spent)
         try:
-            return await self._in_thread(self._settle_generated, one, generated)
+            return await self._in_thread(self._settle_generated, one, generated, prompt.input_hash)
         except (OperationalError, InterfaceError):
             raise
         except Exception as broken:  # noqa: BLE001 - a row that the database refuses is this person's failure too
-            return await self._in_thread(self._settle_failed, one, _class_of(broken), generated.cost)
+            return await self._in_thread(
+                self._settle_failed, one, failure_of(broken), prompt.input_hash, generated.cost
+            )
 
-    def _settle_generated(self, one: Claim, generated: Generated) -> Settlement | None:
+    def _settle_generated(self, one: Claim, generated: Generated, input_hash: str) -> Settlement | None:
         now = self.tools.clock.now()
         with self.tools.store.write() as connection:
             if isinstance(generated.result, Made):
                 return settle_done(connection, one, generated.result, cost=generated.cost, now=now)
-            rejected = generated.result
+            refused = generated.result
+            before = same_before(connection, one, input_hash, REJECTED, None)
             return settle_rejected(
-                connection, one, rejected.codes, answer=rejected.answer, cost=generated.cost, now=now
+                connection,
+                one,
+                refused.codes,
+                answer=refused.answer,
+                input_hash=input_hash,
+                retry_at=self._retry_at(one, now, transient=False, same=before),
+                cost=generated.cost,
+                now=now,
             )
 
-    def _settle_failed(self, one: Claim, error_class: str, spent: Cost) -> Settlement | None:
+    def _settle_failed(self, one: Claim, failure: Failure, input_hash: str, spent: Cost) -> Settlement | None:
         now = self.tools.clock.now()
-        retry_at = next_attempt_at(now, one.attempts + 1, self.tools.random)
         with self.tools.store.write() as connection:
-            return settle_failed(connection, one, error_class, retry_at=retry_at, cost=spent, now=now)
+            before = same_before(connection, one, input_hash, FAILED, failure.error_class)
+            return settle_failed(
+                connection,
+                one,
+                failure.error_class,
+                input_hash=input_hash,
+                retry_at=self._retry_at(
+                    one, now, transient=failure.transient, same=before, retry_after_s=failure.retry_after_s
+                ),
+                cost=spent,
+                now=now,
+            )
+
+    def _retry_at(
+        self, one: Claim, now: datetime, *, transient: bool, same: int, retry_after_s: float | None = None
+    ) -> datetime | None:
+        tries = one.tries + 1
+        if not may_try_again(transient=transient, tries=tries, same_before=same):
+            return None
+        return next_attempt_at(now, tries, self.tools.random, retry_after_s=retry_after_s)
 
     def _settle_unread(self, one: Claim, reason: str) -> Settlement | None:
         now = self.tools.clock.now()
@@ -259,8 +298,3 @@ class Cohort:
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-
-
-def _class_of(broken: Exception) -> str:
-    # asyncio's and the built-in time-out are two classes before Python 3.11.
-    return "timeout" if isinstance(broken, (asyncio.TimeoutError, TimeoutError)) else type(broken).__name__

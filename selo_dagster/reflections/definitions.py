@@ -9,6 +9,7 @@ from selo_dagster.reflections.jobs import job_of
 from selo_dagster.reflections.kinds import KINDS
 from selo_dagster.reflections.resource import MIND, Mind
 from selo_dagster.reflections.schedules import schedule_of
+from selo_dagster.reflections.sensors import due_requests_sensor
 
 jobs = {name: job_of(kind) for name, kind in KINDS.items()}
 
@@ -16,5 +17,6 @@ definitions = dg.Definitions(
     assets=[messages, memories, nightly_reflections],
     resources={MIND: Mind()},
     jobs=list(jobs.values()),
+    sensors=[due_requests_sensor(KINDS, jobs)],
     schedules=[schedule_of(kind, jobs[name]) for name, kind in KINDS.items()],
 )

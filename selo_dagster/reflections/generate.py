@@ -1,20 +1,23 @@
-"""Makes one person's reflection: prompt, call, reading, checks. Touches no database."""
+"""Makes one person's reflection: call, reading, checks, and one chance to correct. Touches no database."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from selo_dagster.llm.protocol import LanguageModel
+from selo_dagster.llm.protocol import Completion, LanguageModel
 from selo_dagster.people.zones import zone_rules_version
 from selo_dagster.reflections.answer import Answer, MalformedAnswerError, read_answer
 from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.kinds import Kind
-from selo_dagster.reflections.prompt import Prompt, prompt_for
+from selo_dagster.reflections.prompt import Prompt
 from selo_dagster.reflections.settle import Cost, Made
-from selo_dagster.reflections.validate import Shown, checked
+from selo_dagster.reflections.validate import Shown, checked, corrected_by
+
+LEAST_CALL_S = 0.05
+"""A call that would have less time than this is not begun."""
 
 
 @dataclass(frozen=True)
@@ -42,37 +45,49 @@ class Generated:
 
 
 async def generate(
-    model: LanguageModel, context: Context, kind: Kind, *, limits: Limits, new_id: Callable[[], str]
+    model: LanguageModel, context: Context, kind: Kind, prompt: Prompt, *, limits: Limits, new_id: Callable[[], str]
 ) -> Generated:
-    """Ask the model for one reflection and check the answer.
+    """Ask the model for one reflection and check the answer; a model that can mend its answer is told once.
 
-    Raises asyncio.TimeoutError when the call takes longer than `limits.call_s`, and whatever the model raises.
+    Raises asyncio.TimeoutError when a call takes longer than `limits.call_s`, and ModelError.
     """
     started = time.perf_counter()
-    prompt = prompt_for(context, kind, limits.call_s)
-    completion = await asyncio.wait_for(model.complete(prompt.request), limits.call_s)
-    result, words = _judged(completion.text, completion.model, prompt, context, kind, new_id)
+    completion = await _call(model, prompt, limits.call_s)
+    result, words = _judged(completion, prompt, context, kind, new_id)
+    spent = [completion]
+    left = limits.person_s - (time.perf_counter() - started)
+    if isinstance(result, Rejected) and model.corrigible and left > LEAST_CALL_S:
+        told = replace(prompt, request=replace(prompt.request, correction=corrected_by(result.codes, kind)))
+        completion = await _call(model, told, min(limits.call_s, left))
+        result, words = _judged(completion, prompt, context, kind, new_id)
+        spent.append(completion)
     cost = Cost(
         seconds=time.perf_counter() - started,
-        model_calls=1,
-        input_tokens=completion.input_tokens,
-        output_tokens=completion.output_tokens,
+        model_calls=sum(one.calls for one in spent),
+        input_tokens=sum(one.input_tokens for one in spent),
+        output_tokens=sum(one.output_tokens for one in spent),
         words=words,
     )
     return Generated(result, cost)
 
 
+async def _call(model: LanguageModel, prompt: Prompt, seconds: float) -> Completion:
+    return await asyncio.wait_for(model.complete(replace(prompt.request, deadline_s=seconds)), seconds)
+
+
 def _judged(
-    text: str, model: str, prompt: Prompt, context: Context, kind: Kind, new_id: Callable[[], str]
+    completion: Completion, prompt: Prompt, context: Context, kind: Kind, new_id: Callable[[], str]
 ) -> tuple[Made | Rejected, int | None]:
+    if completion.finish_reason == "length":
+        return Rejected(("answer_cut_off",), completion.text), None
     try:
-        answer = read_answer(text)
+        answer = read_answer(completion.text)
     except MalformedAnswerError:
-        return Rejected(("schema_validation_failed",), text), None
+        return Rejected(("schema_validation_failed",), completion.text), None
     kept, codes = checked(answer, Shown(kind, frozenset(prompt.shown), context.earlier))
     if codes:
-        return Rejected(codes, text), answer.words
-    return _made(kept, model, prompt, context, new_id), answer.words
+        return Rejected(codes, completion.text), answer.words
+    return _made(kept, completion.model, prompt, context, new_id), answer.words
 
 
 def _made(answer: Answer, model: str, prompt: Prompt, context: Context, new_id: Callable[[], str]) -> Made:

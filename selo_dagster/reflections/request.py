@@ -181,6 +181,7 @@ class _Part:
                 settled_at=None,
                 # Whoever asks by hand has looked: the row starts afresh.
                 lost=0,
+                forgiven=ledger.c.attempts,
                 **({"version": ledger.c.version + 1} if row.state == DONE else {}),
             )
         ).rowcount

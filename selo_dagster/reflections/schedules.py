@@ -17,7 +17,7 @@ from selo_dagster.settings import process_settings
 from selo_dagster.store.opening import open_store
 
 CRON = "*/15 * * * *"
-_NOT_YET_CLAIMING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
+NOT_YET_CLAIMING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
 
 
 def runs_wanted(ready: int, cohort_size: int, waiting: int) -> int:
@@ -53,7 +53,7 @@ def _tick(context: dg.ScheduleEvaluationContext, kind: Kind, clock: Clock) -> It
             ready = ready_count(connection, kind, now)
     waiting = len(
         context.instance.get_run_ids(
-            dg.RunsFilter(job_name=kind.job, statuses=_NOT_YET_CLAIMING), limit=settings.cohort_size
+            dg.RunsFilter(job_name=kind.job, statuses=NOT_YET_CLAIMING), limit=settings.cohort_size
         )
     )
     for zone in found.bad_zones:

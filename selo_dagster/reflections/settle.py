@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, String, bindparam, func, insert, select, update
 
 from selo_dagster.reflections.claim import Claim
-from selo_dagster.reflections.states import CLAIMED, DEAD, DEFERRED, DONE, FAILED, REJECTED, SETTLED, SKIPPED
+from selo_dagster.reflections.states import CLAIMED, DEAD, DEFERRED, DONE, FAILED, REJECTED, SKIPPED
 from selo_dagster.reflections.tables import (
     reflection_attempts,
     reflection_days,
@@ -56,6 +56,7 @@ _END_ATTEMPT = (
         error_class=bindparam("broken"),
         codes=bindparam("violations"),
         answer=bindparam("said"),
+        input_hash=bindparam("seen"),
     )
 )
 _INSERT_REFLECTION = insert(reflections)
@@ -174,23 +175,59 @@ def settle_deferred(
 
 
 def settle_rejected(
-    connection: Connection, claim: Claim, codes: tuple[str, ...], *, answer: str, cost: Cost, now: datetime
+    connection: Connection,
+    claim: Claim,
+    codes: tuple[str, ...],
+    *,
+    answer: str,
+    input_hash: str,
+    retry_at: datetime | None,
+    cost: Cost,
+    now: datetime,
 ) -> Settlement | None:
-    """Keep an answer that no check would pass, with its violation codes. None: the claim was lost."""
-    if not _finish(connection, claim, now, cost, state=REJECTED, reason=codes[0], codes=list(codes)):
+    """Keep an answer that broke a rule, with its violation codes; without `retry_at` it waits for a person.
+
+    None: the claim was lost.
+    """
+    if not _finish(connection, claim, now, cost, state=REJECTED, reason=codes[0], codes=list(codes), ready_at=retry_at):
         return None
-    _end_attempt(connection, claim, REJECTED, cost, codes=list(codes), answer=answer[:ANSWER_LIMIT].replace("\x00", ""))
-    return _settlement(claim, REJECTED, cost, reason=codes[0], codes=codes)
+    kept = answer[:ANSWER_LIMIT].replace("\x00", "")
+    _end_attempt(connection, claim, REJECTED, cost, codes=list(codes), answer=kept, input_hash=input_hash)
+    return _settlement(claim, REJECTED, cost, reason=codes[0], codes=codes, retry_at=retry_at)
+
+
+def same_before(connection: Connection, claim: Claim, input_hash: str, outcome: str, error_class: str | None) -> int:
+    """Return how many earlier tries of this obligation ended in the same way on the same input."""
+    tried = reflection_attempts.c
+    return int(
+        connection.execute(
+            select(func.count()).where(
+                tried.ledger_id == claim.id,
+                tried.number > claim.forgiven,
+                tried.number <= claim.attempts,
+                tried.input_hash == input_hash,
+                tried.outcome == outcome,
+                *([] if error_class is None else [tried.error_class == error_class]),
+            )
+        ).scalar_one()
+    )
 
 
 def settle_failed(
-    connection: Connection, claim: Claim, error_class: str, *, retry_at: datetime | None, cost: Cost, now: datetime
+    connection: Connection,
+    claim: Claim,
+    error_class: str,
+    *,
+    retry_at: datetime | None,
+    cost: Cost,
+    now: datetime,
+    input_hash: str | None = None,
 ) -> Settlement | None:
     """Record a failure by its class; without `retry_at` the row is dead. None: the claim was lost."""
     state = DEAD if retry_at is None else FAILED
     if not _finish(connection, claim, now, cost, state=state, reason=error_class, ready_at=retry_at):
         return None
-    _end_attempt(connection, claim, FAILED, cost, error_class=error_class)
+    _end_attempt(connection, claim, FAILED, cost, error_class=error_class, input_hash=input_hash)
     return _settlement(claim, state, cost, reason=error_class, retry_at=retry_at)
 
 
@@ -216,7 +253,7 @@ def _finish(
             "why": reason,
             "violations": codes,
             "again_at": ready_at,
-            "ended_at": now if state in {*SETTLED, REJECTED, DEAD} else None,
+            "ended_at": now if ready_at is None else None,
             "made": reflection_id,
             "took": cost.seconds,
             "length": cost.words,
@@ -248,6 +285,7 @@ def _end_attempt(
     error_class: str | None = None,
     codes: list[str] | None = None,
     answer: str | None = None,
+    input_hash: str | None = None,
 ) -> None:
     connection.execute(
         _END_ATTEMPT,
@@ -260,6 +298,7 @@ def _end_attempt(
             "broken": error_class,
             "violations": codes,
             "said": answer,
+            "seen": input_hash,
         },
     )
 

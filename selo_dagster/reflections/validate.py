@@ -112,4 +112,22 @@ def _plain(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
+_HINTS: Final = {
+    "schema_validation_failed": "it was not one JSON document of the requested shape and bounds",
+    "answer_cut_off": "it was cut off: be shorter",
+    "missing_required_fields": "content, themes, actions and emotional_state.primary must all be filled",
+    "insight_without_evidence": "each insight must cite only aliases that were shown, at least one",
+    "intensity_out_of_bounds": "emotional_state.intensity must be from 0 to 1",
+    "too_many_trait_changes": f"there may be at most {MAX_TRAIT_CHANGES} trait_changes",
+    "trait_delta_out_of_bounds": f"the deltas of one trait may add up to at most {MAX_TRAIT_DELTA}",
+    "duplicate_content_high_overlap": "it repeats an earlier reflection: say what is new",
+}
+
+
+def corrected_by(codes: tuple[str, ...], kind: Kind) -> str:
+    """Return what a model is told about an answer that was refused: rules of ours, nothing of anybody's words."""
+    hints = [_HINTS.get(code, f"the content must have {kind.words[0]} to {kind.words[1]} words") for code in codes]
+    return f"Your last answer was refused: {'; '.join(hints)}. Answer again, whole, with one JSON document."
+
+
 CHECKS: Final[tuple[Check, ...]] = (_fields, _bounds, _length, _evidence, _emotion, _traits, _duplicate)

@@ -58,7 +58,12 @@ class FakeModel:
     name: str = "fake"
     capacity: int | None = None
     corrigible: bool = False
+    closed: bool = False
     asked: list[CompletionRequest] = field(default_factory=list)
+
+    async def aclose(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer as told."""

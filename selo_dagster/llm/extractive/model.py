@@ -36,6 +36,9 @@ class ExtractiveModel:
         """False: the same request gives the same answer."""
         return False
 
+    async def aclose(self) -> None:
+        """Hold nothing, give back nothing."""
+
     async def complete(self, request: CompletionRequest) -> Completion:
         """Answer a reflection request; its text always fits.
 

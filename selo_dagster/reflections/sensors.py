@@ -1,0 +1,69 @@
+"""The sensor that looks between the schedules' ticks: what is due again, and what dead runs left behind."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+
+import dagster as dg
+
+from selo_dagster.boundary import private_boundary
+from selo_dagster.clock import Clock, SystemClock
+from selo_dagster.reflections.claim import take_back_expired
+from selo_dagster.reflections.due import ready_count
+from selo_dagster.reflections.jobs import KIND_TAG
+from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.schedules import NOT_YET_CLAIMING
+from selo_dagster.settings import process_settings
+from selo_dagster.store.engine import Store
+from selo_dagster.store.heartbeats import beat
+from selo_dagster.store.opening import open_store
+
+NAME = "due_requests"
+INTERVAL_S = 10
+
+
+def due_requests_sensor(
+    kinds: Mapping[str, Kind], jobs: Mapping[str, dg.JobDefinition], clock: Callable[[], Clock] = SystemClock
+) -> dg.SensorDefinition:
+    """Build the sensor. It reads levels, not events: a tick that is lost or repeated changes nothing.
+
+    It enrols nobody; that is the schedules' part. So a tick costs a few index look-ups per kind.
+    """
+
+    @dg.sensor(
+        name=NAME,
+        jobs=list(jobs.values()),
+        minimum_interval_seconds=INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for runs of what is due again after a failure or a request, and takes back what runs "
+        "that died still hold once their lease has ended.",
+    )
+    def due_requests(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        with private_boundary(NAME), open_store(process_settings()) as store:
+            yield from _tick(context, store, kinds, clock())
+
+    return due_requests
+
+
+def _tick(
+    context: dg.SensorEvaluationContext, store: Store, kinds: Mapping[str, Kind], clock: Clock
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    now = clock.now()
+    cohort_size = process_settings().cohort_size
+    found: dict[str, int] = {}
+    asked = 0
+    for kind in kinds.values():
+        with store.write() as connection:
+            found[f"{kind.name}_taken_back"] = take_back_expired(connection, kind, now)
+            ready = found[f"{kind.name}_ready"] = ready_count(connection, kind, now)
+        if not ready:
+            continue
+        # A run that works takes what becomes ready meanwhile, so it counts as much as one that waits.
+        statuses = [*NOT_YET_CLAIMING, dg.DagsterRunStatus.STARTED]
+        under_way = context.instance.get_runs_count(dg.RunsFilter(job_name=kind.job, statuses=statuses))
+        for _ in range(max(0, math.ceil(ready / cohort_size) - under_way)):
+            asked += 1
+            yield dg.RunRequest(job_name=kind.job, tags={KIND_TAG: kind.name})
+    with store.write() as connection:
+        beat(connection, NAME, found)
+    if not asked:
+        yield dg.SkipReason(", ".join(f"{what} {number}" for what, number in found.items()))
