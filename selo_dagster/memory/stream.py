@@ -20,9 +20,10 @@ _LOCK: Final = 0x5E10_0001
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """One numbered event. seq: its place in the stream; at: when it happened, UTC."""
+    """One numbered event. seq: its place in the stream; origin: whose id `ref` is; at: when it happened, UTC."""
 
     seq: int
+    origin: str
     type: str
     user_id: str
     ref: str
@@ -59,7 +60,9 @@ def number_committed(connection: Connection, limit: int) -> int:
 def read_after(connection: Connection, seq: int, limit: int) -> list[StreamEvent]:
     """Return up to `limit` events after `seq`, in order."""
     rows = connection.execute(
-        select(events.c.seq, events.c.type, events.c.user_id, events.c.ref, events.c.at, events.c.payload)
+        select(
+            events.c.seq, events.c.origin, events.c.type, events.c.user_id, events.c.ref, events.c.at, events.c.payload
+        )
         .where(events.c.seq > seq)
         .order_by(events.c.seq)
         .limit(limit)

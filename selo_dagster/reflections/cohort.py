@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
@@ -46,6 +47,8 @@ DATABASE_THREADS: Final = {"postgresql": 4, "sqlite": 1}
 
 BEATS_A_LEASE: Final = 3
 STOP_POLL_S: Final = 0.5
+TASKS_A_CALL: Final = 2
+"""People in hand for each call under way: while one is stored, another may already be asked for."""
 
 _FLOWING: Final = "flowing"
 _DRY: Final = "dry"
@@ -91,7 +94,10 @@ class Cohort:
     _held: dict[int, Claim] = field(default_factory=dict)
     _supply: str = _FLOWING
     _stopping: bool = False
+    _calling: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     _threads: ThreadPoolExecutor = field(init=False, repr=False)
+    _first: ThreadPoolExecutor = field(init=False, repr=False)
 
     async def run(self) -> None:
         """Claim, reflect and commit until nothing is due, the deadline is near, or `stop` was called.
@@ -101,7 +107,12 @@ class Cohort:
         """
         deadline = self.tools.monotonic() + self.limits.run_s - self.limits.person.person_s
         threads = DATABASE_THREADS[self.tools.store.dialect]
-        with ThreadPoolExecutor(threads, thread_name_prefix="selo-database") as self._threads:
+        with (
+            ThreadPoolExecutor(threads, thread_name_prefix="selo-database") as self._threads,
+            ThreadPoolExecutor(1, thread_name_prefix="selo-first") as first,
+        ):
+            # What lets the next call begin must not queue behind what stores the last ones; SQLite has one writer.
+            self._first = self._threads if threads == 1 else first
             beating = asyncio.create_task(self._beat())
             try:
                 await self._work(deadline)
@@ -119,18 +130,23 @@ class Cohort:
         running: set[asyncio.Task[None]] = set()
         try:
             while not self._stopping:
+                self._changed.clear()
                 if self.tools.monotonic() < deadline:
                     await self._refill(busy=bool(running))
-                    running |= await self._begin(self._room() - len(running))
-                if not running:
+                    running |= await self._begin(
+                        min(self._room(), TASKS_A_CALL * self.limits.concurrency - len(running))
+                    )
+                if not running and not self._queue:
                     if self._supply == _EMPTY or self.tools.monotonic() >= deadline:
                         return
-                    if self._queue:
-                        # The server asked for a pause; only its end can tell.
-                        await asyncio.sleep(STOP_POLL_S)
                     continue
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED, timeout=STOP_POLL_S)
-                for task in done:
+                if not running and self.tools.monotonic() >= deadline:
+                    return
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), STOP_POLL_S)
+                ended = {task for task in running if task.done()}
+                running -= ended
+                for task in ended:
                     task.result()
         finally:
             for task in running:
@@ -138,8 +154,10 @@ class Cohort:
             await asyncio.gather(*running, return_exceptions=True)
 
     def _room(self) -> int:
+        """Return how many calls may begin: a slot is free when its call has ended, not when it is stored."""
         capacity = self.tools.model.capacity
-        return self.limits.concurrency if capacity is None else min(capacity, self.limits.concurrency)
+        most = self.limits.concurrency if capacity is None else min(capacity, self.limits.concurrency)
+        return most - self._calling
 
     async def _refill(self, *, busy: bool) -> None:
         """Claim the next chunk when the queue runs low; whoever must be alone waits until nobody is busy."""
@@ -152,13 +170,13 @@ class Cohort:
             await self._claim_chunk(alone=False)
 
     async def _claim_chunk(self, *, alone: bool) -> None:
-        claims = await self._in_thread(self._claim, alone)
+        claims = await self._in_first_thread(self._claim, alone)
         if not claims:
             if not alone:
                 self._supply = _DRY
             return
         self._held.update({one.id: one for one in claims})
-        contexts = await self._in_thread(self._gather, claims)
+        contexts = await self._in_first_thread(self._gather, claims)
         self._queue.extend((one, contexts[one.id]) for one in claims)
 
     def _claim(self, alone: bool) -> list[Claim]:
@@ -189,9 +207,11 @@ class Cohort:
         batch = [self._queue.popleft() for _ in range(max(0, min(room, len(self._queue))))]
         if not batch:
             return set()
-        begun = await self._in_thread(self._begin_attempts, [one for one, _ in batch])
+        self._calling += len(batch)
+        begun = await self._in_first_thread(self._begin_attempts, [one for one, _ in batch])
         for one, _ in batch:
             if one.id not in begun:
+                self._call_ended()
                 self._held.pop(one.id, None)
         return {asyncio.create_task(self._one(one, found)) for one, found in batch if one.id in begun}
 
@@ -201,22 +221,33 @@ class Cohort:
 
     async def _one(self, one: Claim, found: Context | str) -> None:
         started = self.tools.monotonic()
-        if isinstance(found, str):
-            settlement = await self._in_thread(self._settle_unread, one, found)
-        else:
-            settlement = await self._reflect(one, found, started)
+        try:
+            if isinstance(found, str):
+                self._call_ended()
+                settlement = await self._in_thread(self._settle_unread, one, found)
+            else:
+                settlement = await self._reflect(one, found, started)
+        finally:
+            self._changed.set()
         self._held.pop(one.id, None)
         if settlement is None:
             log.warning("the claim of ledger row %d was lost: nothing was stored", one.id)
         else:
             self.sink(settlement)
 
+    def _call_ended(self) -> None:
+        self._calling -= 1
+        self._changed.set()
+
     async def _reflect(self, one: Claim, context: Context, started: float) -> Settlement | None:
         limits = self.limits.person
         prompt = prompt_for(context, self.kind, limits.call_s)
         making = generate(self.tools.model, context, self.kind, prompt, limits=limits, new_id=self.tools.new_id)
         try:
-            generated = await asyncio.wait_for(making, limits.person_s)
+            try:
+                generated = await asyncio.wait_for(making, limits.person_s)
+            finally:
+                self._call_ended()
         except Exception as broken:  # noqa: BLE001 - one person's failure is theirs alone, recorded by its class
             failure = failure_of(broken)
             spent = Cost(seconds=self.tools.monotonic() - started, model_calls=failure.calls)
@@ -287,7 +318,7 @@ class Cohort:
         while True:
             await asyncio.sleep(self.limits.lease_s / BEATS_A_LEASE)
             try:
-                await self._in_thread(self._renew)
+                await self._in_first_thread(self._renew)
             except SQLAlchemyError as refused:
                 # The fence protects the rows; the next beat may succeed before the lease runs out.
                 log.warning("a heartbeat could not be written: %s", type(refused).__name__)
@@ -298,3 +329,6 @@ class Cohort:
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    async def _in_first_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._first, work, *arguments)

@@ -68,7 +68,9 @@ def _fold_batch(connection: Connection, limit: int) -> int:
 
 def _day_of(event: StreamEvent, zones: Mapping[str, Zones]) -> Day | None:
     # Only what the person said or what is remembered of them gives a day something to reflect on.
-    theirs = event.type == MEMORY_CREATED or (event.type == MESSAGE_CREATED and event.payload.get("role") == "user")
+    # The origin is asked too: an event that somebody merely states under such a name makes no memory.
+    said = (event.origin, event.type) == ("message", MESSAGE_CREATED) and event.payload.get("role") == "user"
+    theirs = said or (event.origin, event.type) == ("memory", MEMORY_CREATED)
     if not theirs or event.user_id not in zones:
         return None
     try:

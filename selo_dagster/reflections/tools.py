@@ -14,21 +14,34 @@ from selo_dagster.settings import Settings
 from selo_dagster.store.engine import Store
 
 
-def language_model(_settings: Settings) -> LanguageModel:
-    """Return the model of this installation: the extractive one, which needs nothing."""
+def language_model(settings: Settings, random: Random) -> LanguageModel:
+    """Return the model of this installation: the server that the settings name, else the extractive one."""
     # Imported by the runs that reflect, not by everybody who loads the definitions.
-    from selo_dagster.llm.extractive import ExtractiveModel
+    if settings.llm_url is None or settings.llm_model is None:
+        from selo_dagster.llm.extractive import ExtractiveModel
 
-    return ExtractiveModel()
+        return ExtractiveModel()
+    from selo_dagster.llm.openai_client import OpenAICompatibleModel
+
+    return OpenAICompatibleModel(
+        base_url=settings.llm_url,
+        model=settings.llm_model,
+        api_key=None if settings.llm_api_key is None else settings.llm_api_key.get_secret_value(),
+        slots=settings.llm_slots,
+        max_tokens=settings.llm_max_tokens,
+        temperature=settings.llm_temperature,
+        random=random,
+    )
 
 
 def tools_for(store: Store, settings: Settings, clock: Clock, *, random: Random | None = None) -> Tools:
     """Return the tools of a run: real randomness and ids unless given."""
+    chance = random or SystemRandom()
     return Tools(
         store=store,
-        model=language_model(settings),
+        model=language_model(settings, chance),
         clock=clock,
-        random=random or SystemRandom(),
+        random=chance,
         new_id=lambda: uuid4().hex,
     )
 

@@ -79,7 +79,8 @@ def _engine(url: URL, pool_size: int) -> Engine:
             hide_parameters=True,
             pool_size=pool_size,
             max_overflow=pool_size,
-            connect_args={"application_name": "selo_dagster", "connect_timeout": 10},
+            # In UTC, so that instants near the year 1 do not leave the driver's calendar.
+            connect_args={"application_name": "selo_dagster", "connect_timeout": 10, "options": "-c timezone=UTC"},
         )
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, hide_parameters=True, pool_size=pool_size, max_overflow=pool_size)

@@ -116,7 +116,7 @@ def test_times_are_in_utc() -> None:
     ("at", "code"),
     [
         ("2026-11-22T21:04:00", "naive_time"),
-        ("2026-11-22", "naive_time"),
+        ("2026-11-22", "bad_time"),
         ("2026-13-22T21:04:00Z", "bad_time"),
         ("0001-01-01T00:00:00+05:00", "bad_time"),
         ("", "bad_time"),
