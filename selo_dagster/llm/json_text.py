@@ -6,8 +6,8 @@ import json
 import re
 from typing import Final
 
-REPAIR_LIMIT: Final = 20_000
-"""Characters: more than twice the longest answer that any schema here allows."""
+REPAIR_LIMIT: Final = 10_000
+"""Characters that are mended: above the longest answer, and about a second's work at its worst."""
 
 MAX_OPENINGS: Final = 64
 """Brackets: the repair of deeply nested nonsense takes time that grows with the square of its length."""

@@ -169,7 +169,7 @@ class OpenAICompatibleModel:
         messages: Any = messages_for(request, call.nonce, schema_in_prompt=call.footing.schema_in_prompt)
         body = bytearray()
         async with client.chat.completions.with_streaming_response.create(
-            model=self._model, messages=messages, timeout=left, **asked
+            model=self._model, messages=messages, timeout=left, extra_headers=self._headers(), **asked
         ) as response:
             # Read by pieces: a server that never stops sending must not fill the memory.
             async for piece in response.iter_bytes():
@@ -177,6 +177,13 @@ class OpenAICompatibleModel:
                 if len(body) > BODY_LIMIT:
                     raise ModelError("empty_answer")
         return bytes(body)
+
+    def _headers(self) -> dict[str, Any]:
+        from openai import Omit
+
+        # The client takes them from OPENAI_* variables, which were set for another server.
+        headers = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
+        return headers if self._api_key else headers | {"Authorization": Omit()}
 
     def _document(self, call: _Call, reply: ChatReply) -> str:
         if reply.finish_reason == "length":
@@ -191,17 +198,12 @@ class OpenAICompatibleModel:
         if self._client is None:
             import openai
 
-            # Left to itself, the client would send the key and the organisation that OPENAI_* variables hold,
-            # which belong to another server; a redirect would send the prompt to one that nobody chose.
-            nothing: Any = openai.Omit()
-            headers = {"OpenAI-Organization": nothing, "OpenAI-Project": nothing}
-            if self._api_key is None:
-                headers["Authorization"] = nothing
             self._client = openai.AsyncOpenAI(
                 base_url=self._base_url,
+                # Left to itself, the client would send the key that OPENAI_API_KEY holds for another server.
                 api_key=self._api_key or "none",
                 max_retries=0,
-                default_headers=headers,
+                # A redirect would send the prompt to a server that nobody chose.
                 http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),
             )
             _ = self._client.chat.completions
