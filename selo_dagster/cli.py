@@ -14,7 +14,7 @@ import click
 from selo_dagster.errors import SeloError
 
 COMMANDS: Final = {
-    "dead": "selo_dagster.reflections.dead:dead_command",
+    "dead": "selo_dagster.reflections.commands:dead_command",
     "db": "selo_dagster.store.commands:db",
     "demo": "selo_dagster.operations.demo:demo_command",
     "due": "selo_dagster.reflections.commands:due_command",

@@ -1,4 +1,4 @@
-"""`selo due`, `selo why`, `selo show`: reading what reflections know."""
+"""`selo due`, `selo why`, `selo show`, `selo dead`: reading what reflections know."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from selo_dagster.people.local_days import last_ended
 from selo_dagster.people.zones import local_label
 from selo_dagster.reflections.answers import person, why
 from selo_dagster.reflections.claim import ledger
+from selo_dagster.reflections.dead import DeadLetter, dead_letters, replay
 from selo_dagster.reflections.due import enrol
 from selo_dagster.reflections.kinds import KINDS, kind_named
 from selo_dagster.reflections.show import shown
@@ -125,3 +126,51 @@ def print_reflection(one: dict[str, Any]) -> None:
         click.echo(click.wrap_text(f"next: {action}", width=100, initial_indent="  ", subsequent_indent="    "))
     state = one["emotional_state"]
     click.echo(f"  feeling: {state['primary']} ({state['intensity']:.1f})")
+
+
+@click.command("dead", short_help="List dead letters; --replay makes them due again.")
+@click.option("--kind", "kind", metavar="KIND", help="Only this kind.")
+@click.option("--user", "user", metavar="ID", help="Only this person.")
+@click.option("--replay", "again", is_flag=True, help="Make what is listed due again, with all its tries.")
+@now_option
+@json_option
+def dead_command(*, kind: str | None, user: str | None, again: bool, now: str | None, as_json: bool) -> int:
+    """List obligations that no try is left for, with what they died of; --replay makes them due again."""
+    settings, clock = process_settings(), clock_at(now)
+    name = None if kind is None else kind_named(kind).name
+    with open_store(settings) as store:
+        with store.read() as connection:
+            user_id = None if user is None else person(connection, user)[0]
+            letters = dead_letters(connection, kind=name, user=user_id)
+        replayed = replay(store, letters, clock.now(), settings.catchup_days) if again else 0
+    if as_json:
+        print_json({"dead": [_document(letter) for letter in letters], "replayed": replayed})
+        return 0
+    if not letters:
+        click.echo("no dead letters")
+        return 0
+    print_table(
+        f"{len(letters)} dead letters",
+        ("user", "kind", "on", "outcome", "reason", "attempts", "lost"),
+        [
+            (one.user, one.kind, one.on, one.outcome, one.reason, one.attempts, one.lost)
+            for one in letters[:ROWS_FOR_PEOPLE]
+        ],
+    )
+    if replayed:
+        click.echo(f"{replayed} are due again: the next tick or `selo night` takes them")
+    return 0
+
+
+def _document(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "user": letter.user,
+        "kind": letter.kind,
+        "on": letter.on,
+        "outcome": letter.outcome,
+        "reason": letter.reason,
+        "codes": list(letter.codes),
+        "attempts": letter.attempts,
+        "lost": letter.lost,
+        "at": letter.at,
+    }

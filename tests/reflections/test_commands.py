@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
+from selo_dagster.reflections.claim import ledger
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from tests.support.command import Selo
@@ -182,3 +184,25 @@ def test_help_names_every_command() -> None:
 
     printed = CliRunner().invoke(selo, ["--help"]).output
     assert all(name in printed for name in COMMANDS if name != "ingest")
+
+
+def test_dead_letters_are_listed_with_what_they_died_of_and_replayed(selo: Selo, store: Store) -> None:
+    assert selo.json("dead") == (0, {"dead": [], "replayed": 0})
+    selo.json("due", "--now", NOW)
+    with store.write() as connection:
+        connection.execute(
+            update(ledger)
+            .where(ledger.c.user_id == "ana")
+            .values(state="dead", reason="timeout", ready_at=None, attempts=5, settled_at=ledger.c.since)
+        )
+    status, told = selo.json("dead", "--user", "ana")
+    assert status == 0
+    (one,) = told["dead"]
+    assert (one["user"], one["kind"], one["on"], one["outcome"]) == ("ana", "daily", "2026-11-22", "dead")
+    assert (one["reason"], one["attempts"]) == ("timeout", 5)
+    assert selo.json("status")[0] == 1
+    _, told = selo.json("dead", "--user", "ana", "--replay", "--now", NOW)
+    assert told["replayed"] == 1
+    assert selo.json("dead") == (0, {"dead": [], "replayed": 0})
+    _, night = selo.json("night", "--now", NOW)
+    assert night["kinds"]["daily"]["done"] == 2
