@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from selo_dagster.llm.chat_reply import ChatReply, read_reply
 from selo_dagster.llm.errors import BACK_OFF, ModelError
 from selo_dagster.llm.json_text import is_complete, json_object_in
 from selo_dagster.llm.ladder import TEXT, Footing, footing_of, remember
+from selo_dagster.llm.openai_connection import headers_for, opened, prepare
 from selo_dagster.llm.openai_faults import Meaning, meaning_of
 from selo_dagster.llm.protocol import Completion, CompletionRequest
 from selo_dagster.llm.quick_tries import with_quick_tries
@@ -30,14 +30,12 @@ MARGIN_SHARE: Final = 0.05
 MARGIN_S: Final = 0.1
 """A call ends this much before its deadline, so that the caller learns why it failed."""
 
-_TALKATIVE: Final = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
-
 
 class OpenAICompatibleModel:
     """A `LanguageModel` behind an HTTP address. To be used in one event loop, and closed there with `aclose`.
 
     base_url: with its version, e.g. http://127.0.0.1:11434/v1. api_key: None sends no key at all. slots: calls that
-    the server takes at once. max_tokens: upper bound of every answer, whatever a request asks for. random: for
+    the server takes at once. max_tokens: upper bound of every answer. random: for
     pauses and fence codes. monotonic: seconds; sleep: waits for seconds.
     """
 
@@ -54,10 +52,7 @@ class OpenAICompatibleModel:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        # Takes a second: better before the first call than inside its time limit.
-        import openai  # noqa: F401
-
-        _hush()
+        prepare()
         self._base_url = base_url
         self._model = model
         self._api_key = api_key
@@ -164,12 +159,12 @@ class OpenAICompatibleModel:
     async def _body(self, client: AsyncOpenAI, call: _Call, left: float) -> bytes:
         request = call.request
         asked: dict[str, Any] = call.footing.parameters(
-            request.schema, request.task, min(self._max_tokens, request.max_output_tokens), self._temperature
+            request.schema, request.task, self._max_tokens, self._temperature
         )
         messages: Any = messages_for(request, call.nonce, schema_in_prompt=call.footing.schema_in_prompt)
         body = bytearray()
         async with client.chat.completions.with_streaming_response.create(
-            model=self._model, messages=messages, timeout=left, extra_headers=self._headers(), **asked
+            model=self._model, messages=messages, timeout=left, extra_headers=headers_for(self._api_key), **asked
         ) as response:
             # Read by pieces: a server that never stops sending must not fill the memory.
             async for piece in response.iter_bytes():
@@ -177,13 +172,6 @@ class OpenAICompatibleModel:
                 if len(body) > BODY_LIMIT:
                     raise ModelError("empty_answer")
         return bytes(body)
-
-    def _headers(self) -> dict[str, Any]:
-        from openai import Omit
-
-        # The client takes them from OPENAI_* variables, which were set for another server.
-        headers = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
-        return headers if self._api_key else headers | {"Authorization": Omit()}
 
     def _document(self, call: _Call, reply: ChatReply) -> str:
         if reply.finish_reason == "length":
@@ -196,17 +184,7 @@ class OpenAICompatibleModel:
 
     def _opened(self) -> AsyncOpenAI:
         if self._client is None:
-            import openai
-
-            self._client = openai.AsyncOpenAI(
-                base_url=self._base_url,
-                # Left to itself, the client would send the key that OPENAI_API_KEY holds for another server.
-                api_key=self._api_key or "none",
-                max_retries=0,
-                # A redirect would send the prompt to a server that nobody chose.
-                http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),
-            )
-            _ = self._client.chat.completions
+            self._client = opened(self._base_url, self._api_key)
         return self._client
 
 
@@ -219,11 +197,3 @@ class _Call:
     nonce: str
     footing: Footing
     sent: int = 0
-
-
-def _hush() -> None:
-    """Keep addresses and, in older versions, prompts out of the log, however low its level is."""
-    for name in _TALKATIVE:
-        logger = logging.getLogger(name)
-        if logger.getEffectiveLevel() < logging.WARNING:
-            logger.setLevel(logging.WARNING)

@@ -46,7 +46,6 @@ class CompletionRequest:
     schema: dict[str, Any]
     words: tuple[int, int]
     deadline_s: float
-    max_output_tokens: int = 800
     omitted: int = 0
     earlier: tuple[str, ...] = ()
     correction: str | None = None
