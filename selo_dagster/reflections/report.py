@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
 from selo_dagster.people.history import chunked
 from selo_dagster.people.tables import users
@@ -15,6 +15,7 @@ from selo_dagster.reflections.kinds import Kind
 from selo_dagster.reflections.settle import Cost, Settlement
 from selo_dagster.reflections.states import CLAIMED, OUTCOMES
 from selo_dagster.reflections.tables import reflection_attempts
+from selo_dagster.store.types import database_now
 
 UNREPORTED_AT_ONCE = 1_000
 
@@ -58,9 +59,9 @@ def mark_reported(connection: Connection, ledger_ids: Sequence[int], run_id: str
 def unreported(connection: Connection, kind: Kind, run_id: str) -> list[Settlement]:
     """Return outcomes that a run which is gone settled but did not show, oldest first, up to a bound.
 
-    A run that still holds rows is alive and shows its own.
+    A run whose leases hold is alive and shows its own.
     """
-    alive = select(ledger.c.run_id).where(ledger.c.state == CLAIMED).distinct()
+    alive = runs_alive()
     return _outcomes(
         connection,
         ledger.c.kind == kind.name,
@@ -70,6 +71,11 @@ def unreported(connection: Connection, kind: Kind, run_id: str) -> list[Settleme
         ledger.c.run_id != run_id,
         ledger.c.run_id.not_in(alive),
     )
+
+
+def runs_alive() -> Select[Any]:
+    """Return the SELECT of the runs that hold a row whose lease has not ended."""
+    return select(ledger.c.run_id).where(ledger.c.state == CLAIMED, ledger.c.lease_until >= database_now()).distinct()
 
 
 def outcomes_of_run(connection: Connection, run_id: str) -> list[Settlement]:

@@ -92,6 +92,8 @@ class ReflectionRun:
             )
             for batch in settlements(cohort):
                 self._show(store, batch)
+            # Leases that held at the beginning may have ended meanwhile.
+            self._show_left_over(store)
             self._finish()
 
     def _place(self, store: Store, settings: Settings, clock: Clock, on: date | None) -> str | None:

@@ -11,6 +11,7 @@ from selo_dagster.reflections.claim import take_back_expired
 from selo_dagster.reflections.due import ready_count
 from selo_dagster.reflections.jobs import KIND_TAG
 from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.report import runs_alive
 from selo_dagster.reflections.schedules import NOT_YET_CLAIMING
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
@@ -19,6 +20,9 @@ from selo_dagster.store.opening import open_store
 
 NAME = "due_requests"
 INTERVAL_S = 10
+RUNS_LOOKED_AT = 200
+YOUNG_S = 60
+"""Seconds in which a run that started may not have claimed anything yet."""
 
 
 def due_requests_sensor(
@@ -57,9 +61,9 @@ def _tick(
             ready = found[f"{kind.name}_ready"] = ready_count(connection, kind, now)
         if not ready:
             continue
-        # A run that works takes what becomes ready meanwhile, so it counts as much as one that waits.
-        statuses = [*NOT_YET_CLAIMING, dg.DagsterRunStatus.STARTED]
-        under_way = context.instance.get_runs_count(dg.RunsFilter(job_name=kind.job, statuses=statuses))
+        with store.read() as connection:
+            alive = set(connection.execute(runs_alive()).scalars())
+        under_way = _under_way(context.instance, kind, alive, now.timestamp())
         for _ in range(max(0, math.ceil(ready / cohort_size) - under_way)):
             asked += 1
             yield dg.RunRequest(job_name=kind.job, tags={KIND_TAG: kind.name})
@@ -67,3 +71,20 @@ def _tick(
         beat(connection, NAME, found)
     if not asked:
         yield dg.SkipReason(", ".join(f"{what} {number}" for what, number in found.items()))
+
+
+def _under_way(instance: dg.DagsterInstance, kind: Kind, alive: set[str], now: float) -> int:
+    """Count runs that wait to start, and those that work: they take what becomes ready meanwhile.
+
+    A run whose process is gone may stay "started" for hours; one that holds nothing and is not young is no help.
+    """
+    waiting = instance.get_runs_count(dg.RunsFilter(job_name=kind.job, statuses=NOT_YET_CLAIMING))
+    started = instance.get_run_records(
+        dg.RunsFilter(job_name=kind.job, statuses=[dg.DagsterRunStatus.STARTED]), limit=RUNS_LOOKED_AT
+    )
+    working = [
+        record
+        for record in started
+        if record.dagster_run.run_id in alive or record.start_time is None or now - record.start_time < YOUNG_S
+    ]
+    return waiting + len(working)

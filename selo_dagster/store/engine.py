@@ -16,6 +16,17 @@ from selo_dagster.errors import SeloError
 BUSY_TIMEOUT_MS = 30_000
 _READ_ONLY = "selo_read_only"
 
+_POSTGRESQL: dict[str, str | int] = {
+    "application_name": "selo_dagster",
+    "connect_timeout": 10,
+    # In UTC, so that instants near the year 1 do not leave the driver's calendar. A process that was stopped, or a
+    # machine that was lost, in the middle of a transaction must not keep its rows from everybody else.
+    "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60000",
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+
 
 def normalised_url(url: str) -> URL:
     """Return `url` with the installed driver: psycopg2 for PostgreSQL, the standard library's for SQLite.
@@ -79,8 +90,7 @@ def _engine(url: URL, pool_size: int) -> Engine:
             hide_parameters=True,
             pool_size=pool_size,
             max_overflow=pool_size,
-            # In UTC, so that instants near the year 1 do not leave the driver's calendar.
-            connect_args={"application_name": "selo_dagster", "connect_timeout": 10, "options": "-c timezone=UTC"},
+            connect_args=_POSTGRESQL,
         )
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, hide_parameters=True, pool_size=pool_size, max_overflow=pool_size)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType
 from sqlalchemy import update
 
 from selo_dagster.clock import FixedClock
@@ -83,3 +84,19 @@ def test_a_run_that_is_under_way_is_enough(instance: dg.DagsterInstance, store: 
     enrol(store, DAILY, NOW, 3)
     instance.create_run_for_job(jobs["daily"], status=dg.DagsterRunStatus.STARTED)
     assert tick(instance, FixedClock(NOW))[0] == []
+
+
+def test_a_run_that_only_says_it_is_under_way_keeps_nobody_waiting(instance: dg.DagsterInstance, store: Store) -> None:
+    enrol(store, DAILY, NOW, 3)
+    dead = instance.create_run_for_job(jobs["daily"], status=dg.DagsterRunStatus.STARTED)
+    instance.report_engine_event("began", dead)
+    instance.report_dagster_event(_started(dead), dead.run_id)
+    (record,) = instance.get_run_records()
+    assert record.start_time is not None
+    long_after = FixedClock(NOW + timedelta(days=3650))
+    assert tick(instance, long_after)[0] == ["daily_reflections"]
+
+
+def _started(run: dg.DagsterRun) -> DagsterEvent:
+    """Return the event with which a run begins."""
+    return DagsterEvent(event_type_value=DagsterEventType.RUN_START.value, job_name=run.job_name)

@@ -33,7 +33,7 @@ def test_a_server_that_knows_schemas_gets_the_schema_and_nothing_of_it_in_the_pr
     assert sent.body["response_format"]["json_schema"]["schema"] == request.schema
     assert sent.body["response_format"]["json_schema"]["strict"] is True
     assert "trait_changes" not in sent.prompt
-    assert (sent.body["max_tokens"], sent.body["temperature"]) == (800, 0.35)
+    assert (sent.body["max_tokens"], sent.body["temperature"]) == (1200, 0.35)
 
 
 @pytest.mark.parametrize("code", [400, 404, 422, 501])
@@ -111,7 +111,7 @@ def test_parameters_that_newer_hosted_models_refuse_are_given_up_without_leaving
         assert ask(model_for(server, model=name)).calls == 3
         assert ask(model_for(server, model=name)).calls == 1
         assert server.requests[-1].format == "json_schema"
-        assert server.requests[-1].body["max_completion_tokens"] == 800
+        assert server.requests[-1].body["max_completion_tokens"] == 1200
 
 
 def test_every_refusal_ends_after_a_few_steps() -> None:
