@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+from dagster_shared.utils.warnings import BetaWarning
 
 from selo_dagster.boundary import private_boundary
 from selo_dagster.people.partitions import sync_partitions
@@ -30,7 +32,10 @@ def run_here(store: Store, instance: dg.DagsterInstance, kind: Kind, config: dic
 
     with private_boundary(kind.job):
         sync_partitions(store, instance)
-        job = defs.get_job_def(kind.job)
+        with warnings.catch_warnings():
+            # Dagster warns of a parameter of its own when it binds a sensor to its jobs.
+            warnings.simplefilter("ignore", BetaWarning)
+            job = defs.get_job_def(kind.job)
         result = job.execute_in_process(
             instance=instance,
             run_config={"ops": {f"reflect_{kind.name}": {"config": config}}, **QUIET},

@@ -21,23 +21,30 @@ EVERY_S = 5.0
 
 @contextmanager
 def progress(store: Store, kind: Kind, clock: Clock) -> Iterator[None]:
-    """Print a line every few seconds while the body runs: how many wait, how many are being worked on."""
+    """Print a line every few seconds while the body runs: who waits, who is in hand, who is not shown yet."""
     ended = threading.Event()
 
     def tell() -> None:
         while not ended.wait(EVERY_S):
             try:
                 with store.read() as connection:
-                    waiting, working = connection.execute(
+                    waiting, working, unshown = connection.execute(
                         select(
                             func.count().filter(ledger.c.ready_at <= clock.now()),
                             func.count().filter(ledger.c.state == CLAIMED),
+                            func.count().filter(
+                                ledger.c.settled_at.is_not(None),
+                                ledger.c.reported_by.is_(None),
+                                ledger.c.run_id.is_not(None),
+                            ),
                         ).where(ledger.c.kind == kind.name)
                     ).one()
             except SQLAlchemyError as refused:
                 click.echo(f"{kind.name}: progress cannot be read ({type(refused).__name__})", err=True)
             else:
-                click.echo(f"{kind.name}: {waiting} waiting, {working} in hand", err=True)
+                click.echo(
+                    f"{kind.name}: {waiting} waiting, {working} in hand, {unshown} to be shown in Dagster", err=True
+                )
 
     teller = threading.Thread(target=tell, name="selo-progress", daemon=True)
     teller.start()
