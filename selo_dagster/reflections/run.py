@@ -41,7 +41,7 @@ class ReflectionConfig(dg.Config):
     on: str | None = Field(
         default=None,
         description="Reflect on this local date (YYYY-MM-DD), also one further back than the catch-up. It must "
-        "have ended for each chosen person. Empty: what is due by itself.",
+        'have ended for each chosen person. Empty: what is due by itself. In YAML the key needs quotes: "on".',
     )
     force: bool = Field(default=False, description="Make a new version of a reflection that is already done.")
     now: str | None = Field(
