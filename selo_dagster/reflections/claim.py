@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, tuple_, update
 
 from selo_dagster.reflections.kinds import Kind
 from selo_dagster.reflections.states import CLAIMED, DEAD, DUE
@@ -201,12 +201,3 @@ def release(connection: Connection, claims: list[Claim]) -> int:
     return connection.execute(
         update(ledger).where(_still_held(claims)).values(state=DUE, ready_at=ledger.c.since, lease_until=None)
     ).rowcount
-
-
-def held_by_others(connection: Connection, kind: Kind, run_id: str) -> int:
-    """Return how many rows of `kind` other runs hold at the moment."""
-    return int(
-        connection.execute(
-            select(func.count()).where(ledger.c.kind == kind.name, ledger.c.state == CLAIMED, ledger.c.run_id != run_id)
-        ).scalar_one()
-    )

@@ -37,4 +37,3 @@ class Reason:
     ALREADY_DONE: Final = "already_done"
     COULD_NOT_LOOK: Final = "could_not_look"
     HELD_ELSEWHERE: Final = "held_elsewhere"
-    NOT_REACHED: Final = "not_reached"

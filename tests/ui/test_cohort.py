@@ -92,8 +92,9 @@ def test_the_run_page_shows_no_word_of_anybody(cohort: Ended, page: Any) -> None
     for key in KEYS:
         page.get_by_text(key).locator("visible=true").first.wait_for()
     assert_tells_nothing(page.content())
+    seen(page, "View stdout / stderr").click()
     seen(page, "stderr").click()
-    page.get_by_text("STEP_FAILURE").locator("visible=true").first.wait_for()
+    page.get_by_text(f"daily_reflections - {cohort.run_id}").locator("visible=true").first.wait_for()
     assert_tells_nothing(page.content())
     # What the page could fetch and does not draw.
     kept = [path for path in (cohort.server.home / "dagster").rglob("*") if path.is_file()]
