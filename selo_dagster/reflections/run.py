@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
 
 import dagster as dg
 from pydantic import Field
@@ -38,10 +38,14 @@ NAMED_AT_MOST = 20
 class ReflectionConfig(dg.Config):
     """What a run of a reflection kind can be told. The defaults take everybody who is due now."""
 
-    on: str | None = Field(
+    date: str | None = Field(
         default=None,
         description="Reflect on this local date (YYYY-MM-DD), also one further back than the catch-up. It must "
-        'have ended for each chosen person. Empty: what is due by itself. In YAML the key needs quotes: "on".',
+        "have ended for each chosen person. Empty: what is due by itself.",
+    )
+    on: str | None = Field(
+        default=None,
+        description='The same as date, for programs that send JSON: in YAML a bare "on" would be read as true.',
     )
     force: bool = Field(default=False, description="Make a new version of a reflection that is already done.")
     now: str | None = Field(
@@ -51,14 +55,18 @@ class ReflectionConfig(dg.Config):
         default=None, description="Claim only the rows of this request, as placed by `selo reflect`. Empty: any row."
     )
 
-    def date(self) -> date | None:
-        """Return `on` as a date. Raises SeloError `bad_date`."""
-        if not self.on:
+    def asked_date(self) -> dt.date | None:
+        """Return the date asked for. Raises SeloError `bad_date`, also when `date` and `on` name two dates."""
+        asked = {text for text in (self.date, self.on) if text}
+        if not asked:
             return None
+        if len(asked) > 1:
+            raise SeloError("bad_date", "date and on name two dates: give one")
+        text = asked.pop()
         try:
-            return date.fromisoformat(self.on)
+            return dt.date.fromisoformat(text)
         except ValueError:
-            raise SeloError("bad_date", f"on: {self.on[:40]!r} is not a date such as 2026-11-22") from None
+            raise SeloError("bad_date", f"{text[:40]!r} is not a date such as 2026-11-22") from None
 
 
 @dataclass
@@ -77,7 +85,7 @@ class ReflectionRun:
         """Do it. Raises dagster.Failure naming codes and keys when anybody was rejected, failed or is dead."""
         settings = process_settings()
         clock = clock_at(self.config.now)
-        on = self.config.date()
+        on = self.config.asked_date()
         self.context.log.info(f"{self.kind.name}: zone rules {zone_rules_version()}, now {clock.now().isoformat()}")
         with open_store(settings) as store:
             self._show_left_over(store)
@@ -96,7 +104,7 @@ class ReflectionRun:
             self._show_left_over(store)
             self._finish()
 
-    def _place(self, store: Store, settings: Settings, clock: Clock, on: date | None) -> str | None:
+    def _place(self, store: Store, settings: Settings, clock: Clock, on: dt.date | None) -> str | None:
         if self.partitions is None:
             if self.config.request is None:
                 # Launched by hand, there was no tick that looked before.

@@ -14,6 +14,7 @@ from selo_dagster.reflections.assets import nightly_reflections
 from selo_dagster.reflections.definitions import jobs
 from selo_dagster.reflections.due import enrol
 from selo_dagster.reflections.kinds import DAILY
+from selo_dagster.reflections.run import ReflectionConfig
 from selo_dagster.reflections.tables import reflection_ledger
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
@@ -174,3 +175,20 @@ def test_a_rejected_answer_turns_its_person_red(instance: dg.DagsterInstance) ->
 
     assert not execute(jobs["daily"], instance, FakeModel(answering)).success
     assert statuses(instance) == {"ana": "MATERIALIZED", "ben": "MATERIALIZED", "cy": "FAILED"}
+
+
+def test_a_date_may_be_typed_as_date_or_sent_as_on_and_no_field_has_a_name_that_yaml_reads_otherwise(
+    instance: dg.DagsterInstance, store: Store
+) -> None:
+    import yaml
+
+    assert all(yaml.safe_load(name) == name for name in ReflectionConfig.model_fields if name != "on")
+    say(store, "ben", "2026-10-01T10:00:00Z", "long ago")
+    for config in ({"date": "2026-10-01"}, {"on": "2026-10-01"}, {"date": "2026-10-01", "on": "2026-10-01"}):
+        assert execute(jobs["daily"], instance, partition_key="ben", config=config).success
+    assert [shown["on"] for shown in materializations(instance)["ben"]] == ["2026-10-01"] * 3
+    for config in ({"date": "2026-10-01", "on": "2026-10-02"}, {"date": "yesterday"}):
+        result = execute(jobs["daily"], instance, partition_key="ben", config=config)
+        (event,) = result.get_step_failure_events()
+        assert event.step_failure_data.error is not None
+        assert "bad_date" in event.step_failure_data.error.message
