@@ -3,7 +3,7 @@
 Dagster writes an explicitly yielded materialisation on its own (8 ms on PostgreSQL, most of it connections). Its
 own batches are open to an event that is emitted with batch metadata; that, and the planned event that turns one
 partition red, is not public API, so both are kept in this file and held by contract tests. Where a version of
-Dagster lacks them, `BATCHED` is False and the caller yields instead.
+Dagster lacks them, `BATCHED` is False: materialisations are written one by one, and no single partition turns red.
 """
 
 from __future__ import annotations
@@ -40,9 +40,13 @@ def emit(context: dg.OpExecutionContext, rows: Sequence[Shown]) -> None:
     """Write one materialisation per row in a single batch; when this returns, they are stored."""
     if not rows:
         return
+    events = materializations(rows)
+    if not BATCHED:
+        for event in events:
+            context.log_event(event)
+        return
     step = context.get_step_execution_context()
     batch = uuid4().hex
-    events = materializations(rows)
     with _batches():
         for number, event in enumerate(events, start=1):
             DagsterEvent.asset_materialization(step, event, DagsterEventBatchMetadata(batch, number == len(events)))
@@ -53,6 +57,8 @@ def plan(context: dg.OpExecutionContext, asset: str, keys: Sequence[str]) -> Non
 
     The next materialisation of a partition clears it.
     """
+    if not BATCHED:
+        return
     step = context.get_step_execution_context()
     for key in keys:
         event = DagsterEvent.build_asset_materialization_planned_event(

@@ -85,3 +85,14 @@ def test_a_batch_costs_a_few_statements_and_not_one_per_person(
         after = connection.execute(text("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"))
         assert after.scalar_one() - start < len(KEYS) / 2
     engine.dispose()
+
+
+def test_without_batches_every_row_is_written_one_by_one(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("selo_dagster.asset_events.BATCHED", False)
+    monkeypatch.setattr("tests.test_asset_events.KEYS", KEYS[:5])
+    assert not reporting.execute_in_process(instance=instance, raise_on_error=False).success
+    found = instance.get_status_by_partition(dg.AssetKey("shown"), KEYS[:5], people)
+    assert found is not None
+    assert [status.value if status else None for status in found.values()] == [None, None, *["MATERIALIZED"] * 3]
