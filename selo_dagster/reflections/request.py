@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from selo_dagster.errors import SeloError
 from selo_dagster.people.history import chunked, zones_of
@@ -98,15 +98,11 @@ class _Part:
         fresh: list[dict[str, Any]] = []
         for user_id, on in wanted:
             row = rows.get(user_id, {}).get(on)
-            if row is not None:
-                reply = self._with_row(user_id, on, row)
-            elif (made := self._new_row(user_id, on, facts[user_id], replies)) is not None:
+            made = self._new_row(user_id, on, facts[user_id]) if row is None else self._with_row(user_id, on, row)
+            if isinstance(made, Reply):
+                replies.append(made)
+            elif made is not None:
                 fresh.append(made)
-                reply = None
-            else:
-                reply = None
-            if reply is not None:
-                replies.append(reply)
         self._insert(fresh)
         return replies
 
@@ -135,13 +131,12 @@ class _Part:
         still_open = [on for on in recent if on in rows and rows[on].state not in SETTLED]
         return still_open or [last_ended(zones, self.now)]
 
-    def _new_row(self, user_id: str, on: date, facts: Facts, replies: list[Reply]) -> dict[str, Any] | None:
+    def _new_row(self, user_id: str, on: date, facts: Facts) -> dict[str, Any] | Reply:
         zones = self.zones.get(user_id, ())
         found = derived(facts, zones, on, self.now)
         lived = window(zones, on) if zones else None
         if found.outcome != DUE or lived is None:
-            replies.append(Reply(user_id, on, found.outcome, found.reason))
-            return None
+            return Reply(user_id, on, found.outcome, found.reason)
         return {
             "user_id": user_id,
             "kind": self.kind.name,
@@ -155,11 +150,12 @@ class _Part:
 
     def _insert(self, rows: list[dict[str, Any]]) -> None:
         insert_missing(self.connection, ledger, rows)
-        for row in rows:
+        if rows:
             self.connection.execute(
                 update(reflection_days)
-                .where(reflection_days.c.user_id == row["user_id"], reflection_days.c.on == row["on"])
-                .values(enrolled=True)
+                .where(reflection_days.c.user_id == bindparam("whose"), reflection_days.c.on == bindparam("day"))
+                .values(enrolled=True),
+                [{"whose": row["user_id"], "day": row["on"]} for row in rows],
             )
 
     def _with_row(self, user_id: str, on: date, row: Any) -> Reply | None:

@@ -1,6 +1,5 @@
 """The sensor that looks between the schedules' ticks: what is due again, and what dead runs left behind."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 
 import dagster as dg
@@ -12,7 +11,7 @@ from selo_dagster.reflections.due import ready_count
 from selo_dagster.reflections.jobs import KIND_TAG
 from selo_dagster.reflections.kinds import Kind
 from selo_dagster.reflections.report import runs_alive
-from selo_dagster.reflections.schedules import NOT_YET_CLAIMING
+from selo_dagster.reflections.schedules import NOT_YET_CLAIMING, runs_wanted
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.store.heartbeats import beat
@@ -64,7 +63,7 @@ def _tick(
         with store.read() as connection:
             alive = set(connection.execute(runs_alive()).scalars())
         under_way = _under_way(context.instance, kind, alive, now.timestamp())
-        for _ in range(max(0, math.ceil(ready / cohort_size) - under_way)):
+        for _ in range(runs_wanted(ready, cohort_size, under_way)):
             asked += 1
             yield dg.RunRequest(job_name=kind.job, tags={KIND_TAG: kind.name})
     with store.write() as connection:
