@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+Task = Literal["reflection", "mantra", "questions"]
+"""What may be asked for: a reflection; one line to live by; questions that the companion would like to ask."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -16,7 +19,7 @@ class Evidence:
     """
 
     alias: str
-    source: Literal["message", "memory", "reflection"]
+    source: Literal["message", "memory", "reflection", "context"]
     role: Literal["user", "assistant", "system"] | None
     text: str
     at: datetime
@@ -31,13 +34,14 @@ class Evidence:
 class CompletionRequest:
     """One question to a model. `schema` is JSON Schema with every string and list bounded.
 
-    task: what is asked for, e.g. "reflection". subject: the person's name. persona: trait name → value 0–1.
+    task: what is asked for, see `Task`. subject: the person's name. persona: trait name → value 0–1.
     words: accepted number of words of the main text, inclusive. deadline_s: seconds left for the call.
     covers: the day or days in words. omitted: sources left out for want of room. earlier: former reflections,
-    newest first, for continuity: never to be cited. correction: what was wrong with the answer before this one.
+    newest first, for continuity: never to be cited; former mantras or questions where these are asked for.
+    correction: what was wrong with the answer before this one.
     """
 
-    task: Literal["reflection"]
+    task: Task
     kind: str
     instructions: str
     subject: str

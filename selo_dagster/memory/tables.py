@@ -77,7 +77,7 @@ events = Table(
     Column("created_at", UTCDateTime, nullable=False, default=database_now()),
     UniqueConstraint("origin", "ref"),
     sqlite_instant("at"),
-    Index("ix_events_user_id", "user_id"),
+    Index("ix_events_user_seq", "user_id", "seq"),
     Index(
         "ix_events_unnumbered",
         "id",

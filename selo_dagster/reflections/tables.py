@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -73,6 +74,7 @@ reflection_ledger = Table(
     Column("output_tokens", Integer, nullable=False, server_default=text("0")),
     Column("words", Integer),
     Column("reflection_id", String(32)),
+    Column("cause", Document, comment="what asked for it, for kinds that something causes: rule, memories, context"),
     UniqueConstraint("user_id", "kind", "key"),
     CheckConstraint(f"state IN ({_STATE_LIST})", name="state_known"),
     Index(
@@ -95,6 +97,13 @@ reflection_ledger = Table(
         "id",
         postgresql_where=text("settled_at IS NOT NULL AND reported_by IS NULL"),
         sqlite_where=text("settled_at IS NOT NULL AND reported_by IS NULL"),
+    ),
+    Index(
+        "ix_reflection_ledger_waiting",
+        "kind",
+        "on",
+        postgresql_where=text("state = 'deferred' AND ready_at IS NULL"),
+        sqlite_where=text("state = 'deferred' AND ready_at IS NULL"),
     ),
     Index("ix_reflection_ledger_run", "run_id"),
     Index("ix_reflection_ledger_kind_on", "kind", "on", "state"),
@@ -156,4 +165,68 @@ reflection_sources = Table(
     Column("use", String(8), nullable=False, comment="cited, read, or dropped for want of room"),
     CheckConstraint("use IN ('cited', 'read', 'dropped')", name="use_known"),
     Index("ix_reflection_sources_source", "source", "source_id"),
+)
+
+mantras = Table(
+    "mantras",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_id", Identifier, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("on", Date, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("reflection_id", String(32), ForeignKey("reflections.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("model", String(120), nullable=False),
+    Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
+    UniqueConstraint("user_id", "on", "version"),
+)
+
+reflection_one_offs = Table(
+    "reflection_one_offs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_id", Identifier, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("kind", String(40), nullable=False),
+    Column("due_at", UTCDateTime, nullable=False),
+    Column("cause", Document, nullable=False, comment="rule, memories, context: private"),
+    Column("state", String(16), nullable=False, server_default=text("'waiting'")),
+    Column("outcome", String(80), comment="what placing it said at once, where no run was needed"),
+    Column("placed_at", UTCDateTime, comment="by the domain's clock; after due_at where it came late"),
+    Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
+    CheckConstraint("state IN ('waiting', 'placed', 'cancelled')", name="state_known"),
+    Index(
+        "ix_reflection_one_offs_waiting",
+        "due_at",
+        postgresql_where=text("state = 'waiting'"),
+        sqlite_where=text("state = 'waiting'"),
+    ),
+)
+
+reflection_pauses = Table(
+    "reflection_pauses",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("kind", String(40), comment="NULL: every kind"),
+    Column("user_id", Identifier, ForeignKey("users.id", ondelete="CASCADE"), index=True, comment="NULL: everybody"),
+    Column("since", UTCDateTime, nullable=False),
+    Column("until", UTCDateTime, comment="NULL: still paused"),
+    Column("because", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+reflection_cadences = Table(
+    "reflection_cadences",
+    metadata,
+    Column("user_id", Identifier, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("levels", Document, nullable=False, comment="[[instant, level 0-1]], oldest first, the last hundred"),
+    Column("interval_s", Float, nullable=False),
+    Column("read_seq", BigInteger, nullable=False, comment="events of the person up to here were read"),
+    Column("unread_since", UTCDateTime, comment="instant of the oldest unread word or memory"),
+    Column("due_at", UTCDateTime, comment="when what is unread is due"),
+    Index(
+        "ix_reflection_cadences_due",
+        "due_at",
+        postgresql_where=text("due_at IS NOT NULL"),
+        sqlite_where=text("due_at IS NOT NULL"),
+    ),
 )

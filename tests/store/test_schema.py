@@ -9,7 +9,10 @@ from sqlalchemy import text
 
 import selo_dagster.memory.tables
 import selo_dagster.people.tables
+import selo_dagster.reflections.audits.tables
+import selo_dagster.reflections.questions.tables
 import selo_dagster.reflections.tables
+import selo_dagster.resources.tables
 import selo_dagster.store.heartbeats  # noqa: F401 - each room registers its tables
 from selo_dagster.errors import SeloError
 from selo_dagster.store.base import metadata

@@ -6,7 +6,10 @@ from alembic import context
 
 import selo_dagster.memory.tables
 import selo_dagster.people.tables
+import selo_dagster.reflections.audits.tables
+import selo_dagster.reflections.questions.tables
 import selo_dagster.reflections.tables
+import selo_dagster.resources.tables
 import selo_dagster.store.heartbeats  # noqa: F401 - each room registers its tables
 from selo_dagster.store.base import metadata
 from selo_dagster.store.engine import Store
