@@ -14,15 +14,22 @@ import click
 from selo_dagster.errors import SeloError
 
 COMMANDS: Final = {
-    "dead": "selo_dagster.reflections.commands:dead_command",
+    "audit": "selo_dagster.reflections.audits.commands:audit",
     "db": "selo_dagster.store.commands:db",
+    "dead": "selo_dagster.reflections.commands:dead_command",
     "demo": "selo_dagster.operations.demo:demo_command",
     "due": "selo_dagster.reflections.commands:due_command",
     "ingest": "selo_dagster.memory.commands:ingest_command",
     "night": "selo_dagster.reflections.work_commands:night_command",
+    "pause": "selo_dagster.reflections.pause_commands:pause_command",
+    "question": "selo_dagster.reflections.questions.commands:question",
     "reflect": "selo_dagster.reflections.work_commands:reflect_command",
+    "resume": "selo_dagster.reflections.pause_commands:resume_command",
+    "schedule": "selo_dagster.reflections.schedule_commands:schedule_command",
+    "scheduled": "selo_dagster.reflections.schedule_commands:scheduled_command",
     "show": "selo_dagster.reflections.commands:show_command",
     "status": "selo_dagster.operations.commands:status_command",
+    "unschedule": "selo_dagster.reflections.schedule_commands:unschedule_command",
     "up": "selo_dagster.operations.up:up_command",
     "why": "selo_dagster.reflections.commands:why_command",
 }

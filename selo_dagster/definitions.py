@@ -5,7 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 # As modules: Dagster wants a single Definitions among a module's names.
+from selo_dagster.operations import definitions as operations
 from selo_dagster.people import definitions as people
 from selo_dagster.reflections import definitions as reflections
 
-defs = dg.Definitions.merge(people.definitions, reflections.definitions)
+defs = dg.Definitions.merge(people.definitions, reflections.definitions, operations.definitions)

@@ -18,6 +18,7 @@ ROOM_AROUND_THE_CALL_S = 2.0
 
 _OURS = ("SELO_", "REFLECTION_")
 
+Percent = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
@@ -61,6 +62,11 @@ class Settings(BaseModel):
     llm_model: str | None = Field(
         None, alias="SELO_LLM_MODEL", description="Model to ask for; needed with SELO_LLM_URL."
     )
+    llm_light_model: str | None = Field(
+        None,
+        alias="SELO_LLM_LIGHT_MODEL",
+        description="Another model of the same server for mantras and questions; without it, SELO_LLM_MODEL.",
+    )
     llm_api_key: SecretStr | None = Field(
         None, alias="SELO_LLM_API_KEY", description="Key of that server, where it wants one."
     )
@@ -101,6 +107,36 @@ class Settings(BaseModel):
         alias="REFLECTION_SYNC_TIMEOUT_S_DAILY",
         description="Overrides REFLECTION_SYNC_TIMEOUT_S for the daily reflection.",
     )
+    weekly_person_timeout_s: Seconds | None = Field(
+        None,
+        alias="REFLECTION_SYNC_TIMEOUT_S_WEEKLY",
+        description="Overrides REFLECTION_SYNC_TIMEOUT_S for the weekly reflection.",
+    )
+    mantra_person_timeout_s: Seconds | None = Field(
+        None,
+        alias="REFLECTION_SYNC_TIMEOUT_S_MANTRA",
+        description="Overrides REFLECTION_SYNC_TIMEOUT_S for the mantra.",
+    )
+    relationship_questions_person_timeout_s: Seconds | None = Field(
+        None,
+        alias="REFLECTION_SYNC_TIMEOUT_S_RELATIONSHIP_QUESTIONS",
+        description="Overrides REFLECTION_SYNC_TIMEOUT_S for the questions.",
+    )
+    triggered_person_timeout_s: Seconds | None = Field(
+        None,
+        alias="REFLECTION_SYNC_TIMEOUT_S_TRIGGERED",
+        description="Overrides REFLECTION_SYNC_TIMEOUT_S for triggered reflections.",
+    )
+    one_off_person_timeout_s: Seconds | None = Field(
+        None,
+        alias="REFLECTION_SYNC_TIMEOUT_S_ONE_OFF",
+        description="Overrides REFLECTION_SYNC_TIMEOUT_S for one-offs.",
+    )
+    adaptive_person_timeout_s: Seconds | None = Field(
+        None,
+        alias="REFLECTION_SYNC_TIMEOUT_S_ADAPTIVE",
+        description="Overrides REFLECTION_SYNC_TIMEOUT_S for adaptive reflections.",
+    )
     run_timeout_s: Seconds = Field(
         3_600.0,
         alias="SELO_RUN_TIMEOUT_S",
@@ -112,6 +148,39 @@ class Settings(BaseModel):
         ge=500,
         le=1_000_000,
         description="Characters of sources that one prompt may hold; the rest is dropped and counted.",
+    )
+    resource_guard: bool = Field(
+        True,
+        alias="SELO_RESOURCE_GUARD",
+        description="0: scheduled work is never held back, however busy the machine is.",
+    )
+    cpu_limit: Percent = Field(
+        80.0,
+        alias="SELO_CPU_LIMIT_PERCENT",
+        description="Share of the processors used by others from which scheduled work is held back.",
+    )
+    memory_limit: Percent = Field(
+        80.0,
+        alias="SELO_MEMORY_LIMIT_PERCENT",
+        description="Share of the memory in use from which scheduled work is held back.",
+    )
+    disk_warn: Percent = Field(
+        90.0, alias="SELO_DISK_WARN_PERCENT", description="Share of the disk in use from which it is a problem."
+    )
+    disk_limit: Percent = Field(
+        97.0,
+        alias="SELO_DISK_LIMIT_PERCENT",
+        description="Share of the disk in use from which scheduled work is held back at once.",
+    )
+    model_load_limit: Percent = Field(
+        100.0,
+        alias="SELO_MODEL_LOAD_LIMIT_PERCENT",
+        description="Share of the model server's slots in use, where it says so, from which work is held back.",
+    )
+    guard_long_s: Seconds = Field(
+        900.0,
+        alias="SELO_GUARD_LONG_S",
+        description="Seconds after which a guard that holds work back is a problem in `selo status`.",
     )
     pseudonymous_keys: bool = Field(
         False,
@@ -147,14 +216,27 @@ class Settings(BaseModel):
             raise ValueError("SELO_LLM_URL: must begin with http:// or https://")
         if self.llm_url is not None and self.llm_model is None:
             raise ValueError("SELO_LLM_MODEL: is needed with SELO_LLM_URL: the server has to be told which model")
+        if self.llm_url is None and self.llm_light_model is not None:
+            raise ValueError("SELO_LLM_URL: is needed with SELO_LLM_LIGHT_MODEL: nobody knows where that model runs")
         if self.llm_url is None and self.llm_model is not None:
             raise ValueError("SELO_LLM_URL: is needed with SELO_LLM_MODEL: nobody knows where that model runs")
         return self
 
+    @model_validator(mode="after")
+    def _disk_warns_first(self) -> Settings:
+        if self.disk_warn >= self.disk_limit:
+            raise ValueError(
+                f"SELO_DISK_WARN_PERCENT: {self.disk_warn:g} must be less than SELO_DISK_LIMIT_PERCENT "
+                f"({self.disk_limit:g}): a warning comes first"
+            )
+        return self
+
     def _person_limits(self) -> dict[str, float]:
         limits = {"REFLECTION_SYNC_TIMEOUT_S": self.person_timeout_s}
-        if self.daily_person_timeout_s is not None:
-            limits["REFLECTION_SYNC_TIMEOUT_S_DAILY"] = self.daily_person_timeout_s
+        for name, field in type(self).model_fields.items():
+            given = getattr(self, name)
+            if name.endswith("_person_timeout_s") and given is not None:
+                limits[str(field.alias)] = given
         return limits
 
     def person_limit_s(self, kind: str) -> float:

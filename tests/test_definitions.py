@@ -36,18 +36,38 @@ def test_every_job_schedule_and_sensor_is_known_by_name_cron_zone_and_default_st
         for one in repository.schedule_defs
     )
     sensors = sorted((one.name, one.default_status.value) for one in repository.sensor_defs)
-    assert jobs == ["daily_reflections", "sync_users"]
-    assert schedules == [
-        ("daily_reflections_schedule", "daily_reflections", "*/15 * * * *", "UTC", "RUNNING"),
-        ("sync_users_schedule", "sync_users", "*/15 * * * *", "UTC", "RUNNING"),
+    assert jobs == [
+        "adaptive_reflections",
+        "daily_reflections",
+        "mantra_refresh",
+        "one_off_reflections",
+        "relationship_answer_audit",
+        "relationship_questions",
+        "sync_users",
+        "triggered_reflections",
+        "weekly_reflections",
     ]
-    assert sensors == [("due_requests", "RUNNING")]
+    assert schedules == [(f"{job}_schedule", job, "*/15 * * * *", "UTC", "RUNNING") for job in jobs]
+    assert sensors == [("due_requests", "RUNNING"), ("resource_guard", "RUNNING")]
 
 
 def test_assets_are_partitioned_by_users_with_lineage_from_what_is_read() -> None:
     graph = defs.resolve_asset_graph()
     keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
-    assert keys == {"messages", "memories", "daily_reflection"}
+    assert keys == {
+        "messages",
+        "memories",
+        "daily_reflection",
+        "weekly_reflection",
+        "mantra",
+        "relationship_questions",
+        "relationship_answer_audit",
+        "triggered_reflection",
+        "one_off_reflection",
+        "adaptive_reflection",
+    }
+    chain = graph.get(dg.AssetKey("mantra"))
+    assert {key.to_user_string() for key in chain.parent_keys} == {"daily_reflection"}
     daily = graph.get(dg.AssetKey("daily_reflection"))
     assert {key.to_user_string() for key in daily.parent_keys} == {"messages", "memories"}
     assert isinstance(daily.partitions_def, dg.DynamicPartitionsDefinition)

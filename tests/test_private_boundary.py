@@ -19,7 +19,7 @@ from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from selo_dagster.boundary import private_boundary
 from selo_dagster.errors import SeloError
 from selo_dagster.llm.protocol import CompletionRequest
-from selo_dagster.reflections.assets import nightly_reflections
+from selo_dagster.reflections.assets import reflection_assets
 from selo_dagster.reflections.definitions import jobs
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
@@ -113,7 +113,7 @@ def test_no_fault_of_a_model_or_an_answer_carries_words_into_dagster(
         for key in sorted(by_person):
             execute(jobs["daily"], instance, FakeModel(answering), partition_key=key, config={"force": True})
         dg.materialize(
-            [nightly_reflections],
+            [reflection_assets["nightly_reflections"]],
             instance=instance,
             partition_key="p1",
             run_config={"ops": {"nightly_reflections": {"config": {"force": True, "now": NOW.isoformat()}}}},

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import Final
 
-from selo_dagster.llm.protocol import CompletionRequest, Evidence
+from selo_dagster.llm.protocol import CompletionRequest, Evidence, Task
 
 RULES: Final = (
     "The sources stand between two fence lines that carry the same code, one source a line: "
@@ -16,6 +16,22 @@ RULES: Final = (
     "their aliases only.\n"
     "Answer with one JSON document and nothing else: no heading, no explanation, no code fence."
 )
+
+_COUNTED: Final[dict[Task, str]] = {
+    "reflection": "The main text has",
+    "mantra": "The mantra has",
+    "questions": "Each question has",
+}
+_WISHES: Final[dict[Task, str]] = {
+    "reflection": "Write the {kind} reflection.",
+    "mantra": "Write the mantra.",
+    "questions": "Write the questions, the most urgent first.",
+}
+_EARLIER: Final[dict[Task, str]] = {
+    "reflection": "Your earlier reflections, newest first, for continuity only, never to be cited or repeated:",
+    "mantra": "Your earlier mantras, newest first, never to be repeated:",
+    "questions": "What was asked, queued or answered before, newest first, never to be repeated:",
+}
 
 _JOINERS: Final = "\u200c\u200d"
 _FENCE_SIGNS = re.compile(
@@ -29,7 +45,7 @@ def messages_for(request: CompletionRequest, nonce: str, *, schema_in_prompt: bo
     What is the same for everybody comes first, so that servers can reuse its beginning.
     """
     low, high = request.words
-    system = [request.instructions, RULES, f"The main text has {low} to {high} words."]
+    system = [request.instructions, RULES, f"{_COUNTED[request.task]} {low} to {high} words."]
     if schema_in_prompt:
         schema = json.dumps(request.schema, ensure_ascii=False, separators=(",", ":"))
         system.append(f"The JSON document fits this JSON Schema:\n{schema}")
@@ -46,7 +62,7 @@ def messages_for(request: CompletionRequest, nonce: str, *, schema_in_prompt: bo
 
 def _question(request: CompletionRequest, nonce: str) -> str:
     lines = [
-        f"Write the {harmless(request.kind)} {request.task}.",
+        _WISHES[request.task].format(kind=harmless(request.kind)),
         f"Covers: {harmless(request.covers)}",
         f"Person: {harmless(request.subject)}",
     ]
@@ -54,7 +70,7 @@ def _question(request: CompletionRequest, nonce: str) -> str:
         traits = ", ".join(f"{harmless(name)} {value:.2f}" for name, value in sorted(request.persona.items()))
         lines.append(f"Your traits, from 0 to 1: {traits}")
     if request.earlier:
-        lines.append("Your earlier reflections, newest first, for continuity only, never to be cited or repeated:")
+        lines.append(_EARLIER[request.task])
         lines += _fenced("earlier", nonce, [f"- {harmless(text)}" for text in request.earlier])
     if request.omitted:
         lines.append(f"Sources left out for want of room: {request.omitted}")
@@ -80,7 +96,7 @@ def _whose(one: Evidence) -> str:
         about.append(f"importance {one.importance:.2f}")
     if one.tags:
         about.append("tags " + " ".join(harmless(tag) for tag in one.tags))
-    what = "remembered" if one.source == "memory" else "reflected earlier"
+    what = {"memory": "remembered", "context": "given with the request"}.get(one.source, "reflected earlier")
     return f"{what} ({', '.join(about)})" if about else what
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
 from selo_dagster.memory.tables import events
+from selo_dagster.operations.self_check import Checked
 from selo_dagster.output import instant
 from selo_dagster.people.history import bad_zones
 from selo_dagster.people.tables import users
 from selo_dagster.people.zones import zone_rules_version
 from selo_dagster.reflections.claim import ledger
 from selo_dagster.reflections.kinds import KINDS
-from selo_dagster.reflections.states import DEAD, REJECTED, SKIPPED, STATES, Reason
+from selo_dagster.reflections.one_offs import PLACED, WAITING, one_offs
+from selo_dagster.reflections.pauses import open_pauses
+from selo_dagster.reflections.states import DEAD, DEFERRED, REJECTED, SKIPPED, STATES, Reason
+from selo_dagster.resources.guard import Verdict, verdict_now
+from selo_dagster.settings import Settings
 from selo_dagster.store.heartbeats import Heartbeat, heartbeats_now
 from selo_dagster.store.schema import HEAD
 from selo_dagster.store.types import database_now
@@ -42,7 +47,7 @@ class Problem:
         return f"{RUNBOOK}#{self.code}"
 
 
-def status(connection: Connection, now: datetime) -> dict[str, Any]:
+def status(connection: Connection, now: datetime, settings: Settings, checked: Checked) -> dict[str, Any]:
     """Return how things are: counts, lags, and what needs a person, ready for JSON."""
     people: dict[str, int] = {
         row.state: row.n
@@ -51,8 +56,13 @@ def status(connection: Connection, now: datetime) -> dict[str, Any]:
     kinds = {name: _kind(connection, name, now) for name in KINDS}
     unread = connection.execute(select(func.count()).where(events.c.seq.is_(None))).scalar_one()
     beats = heartbeats_now(connection)
+    guard = verdict_now(connection) if settings.resource_guard else None
+    asked = _one_offs(connection, now)
     problems = [
         *_zone_problems(connection),
+        *_missing(checked),
+        *_guard_problems(guard, settings),
+        *_late_one_offs(asked),
         *(found for name in kinds for found in _problems(name, kinds[name])),
         *_silent(beats, any(kind["ready"] for kind in kinds.values())),
     ]
@@ -64,6 +74,14 @@ def status(connection: Connection, now: datetime) -> dict[str, Any]:
         "people": {"active": people.get("active", 0), "tombstoned": people.get("tombstoned", 0)},
         "events_unread": unread,
         "kinds": kinds,
+        "guard": _shown(guard),
+        "guard_switched_on": settings.resource_guard,
+        "paused": [
+            {"kind": one.kind, "user": one.user_id, "since": instant(one.since), "because": one.because}
+            for one in open_pauses(connection)
+        ],
+        "one_offs": asked,
+        "self_check": {"missing": list(checked.missing), "switched_off": list(checked.switched_off)},
         "heartbeats": {one.name: {"age_s": round(one.age_s, 1), **one.detail} for one in beats},
     }
 
@@ -88,12 +106,16 @@ def _kind(connection: Connection, name: str, now: datetime) -> dict[str, Any]:
     expired = connection.execute(
         select(func.count()).where(mine, ledger.c.state == "claimed", ledger.c.lease_until < database_now())
     ).scalar_one()
+    waiting = connection.execute(
+        select(func.count()).where(mine, ledger.c.state == DEFERRED, ledger.c.ready_at.is_(None))
+    ).scalar_one()
     last = connection.execute(select(func.max(ledger.c.settled_at)).where(mine)).scalar()
     return {
         "states": {state: states.get(state, 0) for state in STATES},
         "ready": ready,
         "oldest_ready_since": None if oldest is None else instant(oldest),
         "lag_s": 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds()),
+        "waiting_for_another": waiting,
         "too_old": too_old,
         "rejected_for_good": refused,
         "leases_expired": expired,
@@ -128,3 +150,57 @@ def _problems(name: str, kind: dict[str, Any]) -> list[Problem]:
             Problem("overdue", f"{name}: {kind['ready']} are due, the oldest since {kind['oldest_ready_since']}")
         )
     return found
+
+
+LATE_ONE_OFF_S: Final = 900
+"""Seconds after its time from which a one-off was placed late: more than a tick of every schedule."""
+
+
+def _one_offs(connection: Connection, now: datetime) -> dict[str, int]:
+    waiting, overdue = connection.execute(
+        select(func.count(), func.count().filter(one_offs.c.due_at <= now - timedelta(seconds=LATE_ONE_OFF_S))).where(
+            one_offs.c.state == WAITING
+        )
+    ).one()
+    placed = connection.execute(
+        select(one_offs.c.due_at, one_offs.c.placed_at).where(
+            one_offs.c.state == PLACED, one_offs.c.placed_at.is_not(None)
+        )
+    )
+    late = sum((row.placed_at - row.due_at).total_seconds() > LATE_ONE_OFF_S for row in placed)
+    return {"waiting": waiting, "overdue": overdue, "placed_late": late}
+
+
+def _late_one_offs(found: dict[str, int]) -> list[Problem]:
+    if not found["overdue"]:
+        return []
+    return [
+        Problem("one_offs_overdue", f"{found['overdue']} one-offs should have begun: no sensor, schedule or night ran")
+    ]
+
+
+def _missing(checked: Checked) -> list[Problem]:
+    found = [Problem("self_check", f"{name} is missing") for name in checked.missing]
+    return found + [Problem("switched_off", f"{name} is switched off") for name in checked.switched_off]
+
+
+def _guard_problems(verdict: Verdict | None, settings: Settings) -> list[Problem]:
+    if verdict is None:
+        return []
+    found = [Problem("disk_filling", warning) for warning in verdict.warnings]
+    if verdict.holds_back and verdict.blocked_s >= settings.guard_long_s:
+        found.append(Problem("guard_closed", f"scheduled work is held back: {verdict.sentence}"))
+    return found
+
+
+def _shown(verdict: Verdict | None) -> dict[str, Any] | None:
+    if verdict is None:
+        return None
+    return {
+        "state": verdict.state,
+        "holds_back": verdict.holds_back,
+        "since": instant(verdict.since),
+        "for_s": round(verdict.blocked_s, 1),
+        "reasons": list(verdict.reasons),
+        "sentence": verdict.sentence,
+    }

@@ -55,6 +55,16 @@ def window(zones: Zones, on: date) -> Window | None:
     return Window(on, start, end, _zone_at(zones, end)) if start < end else None
 
 
+def span(zones: Zones, first: date, last: date) -> Window | None:
+    """Return the instants from the beginning of `first` to the end of `last`; None when there are none.
+
+    Neither date need have been lived. `on` is `last`.
+    """
+    start = _first(zones, first)
+    end = _first(zones, last + _ONE_DAY)
+    return Window(last, start, end, _zone_at(zones, end)) if start < end else None
+
+
 def windows(zones: Zones, first: date, last: date) -> tuple[Window, ...]:
     """Return the windows of the lived dates from `first` to `last`, both included, oldest first.
 

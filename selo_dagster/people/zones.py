@@ -59,6 +59,15 @@ def first_instant(zone: str, day: date) -> datetime:
     return _first_instant(zone, day)
 
 
+def wall_instant(zone: str, day: date, at: time) -> datetime:
+    """Return the instant, in UTC, at which a clock on the wall in `zone` shows `at` on `day`.
+
+    A time that exists twice counts the first time, one that does not exist is the first instant after the gap.
+    Raises SeloError `bad_zone`.
+    """
+    return _localized(_tzinfo(zone), datetime.combine(day, at))
+
+
 def first_instant_since(zone: str, day: date, since: datetime) -> datetime:
     """Return the first instant at or after `since`, in UTC, at which the local date in `zone` is `day` or later.
 
@@ -133,14 +142,17 @@ def _first_instant(zone: str, day: date) -> datetime:
 
 
 def _midnight(tz: BaseTzInfo, day: date) -> datetime:
-    """Return local midnight in UTC: the earlier of two, the first instant after the gap in place of none."""
-    midnight = datetime.combine(day, time())
+    return _localized(tz, datetime.combine(day, time()))
+
+
+def _localized(tz: BaseTzInfo, wall: datetime) -> datetime:
+    """Return a local time in UTC: the earlier of two, the first instant after the gap in place of none."""
     try:
-        found = tz.localize(midnight, is_dst=None)
+        found = tz.localize(wall, is_dst=None)
     except pytz.NonExistentTimeError:
-        found = tz.normalize(tz.localize(midnight, is_dst=False))
+        found = tz.normalize(tz.localize(wall, is_dst=False))
     except pytz.AmbiguousTimeError:
-        found = min(tz.localize(midnight, is_dst=True), tz.localize(midnight, is_dst=False))
+        found = min(tz.localize(wall, is_dst=True), tz.localize(wall, is_dst=False))
     return found.astimezone(UTC)
 
 

@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from selo_dagster.errors import SeloError
-from selo_dagster.people.history import chunked, zones_of
-from selo_dagster.people.local_days import Zones, window
-from selo_dagster.people.tables import TOMBSTONED, users
-from selo_dagster.reflections.kinds import Kind
-from selo_dagster.reflections.states import CLAIMED, DONE, DUE, SKIPPED, Reason
-from selo_dagster.reflections.tables import reflection_days, reflection_ledger
-
-
-@dataclass(frozen=True)
-class Answered:
-    """One person, one date: outcome as in the ledger or derived, the reason's code, and a sentence."""
-
-    outcome: str
-    reason: str | None
-    detail: str
-
+from selo_dagster.people.history import zones_of
+from selo_dagster.people.local_days import Zones
+from selo_dagster.people.tables import users
+from selo_dagster.reflections.kind import Kind
+from selo_dagster.reflections.pauses import pause_of
+from selo_dagster.reflections.states import CLAIMED, DEFERRED, DONE, DUE, FAILED, SKIPPED, Reason, waiting_for
+from selo_dagster.reflections.tables import reflection_ledger
+from selo_dagster.resources.guard import verdict_now
 
 _SENTENCES = {
     Reason.NEVER_INTERACTED: "There is no message by this person and no memory of them up to that date.",
     Reason.NOTHING_NEW: "There was contact before, but nothing to read on that date.",
-    Reason.NOT_ENDED: "That date has not ended where this person lives.",
+    Reason.NOT_ENDED: "That date has not ended where this person lives, or the hour at which this is due has not come.",
     Reason.NOT_LIVED: "That date was never lived: a move or the zone itself skipped it.",
     Reason.INACTIVE: "This person is no longer active.",
     Reason.TOO_OLD: "That date was further back than SELO_CATCHUP_DAYS when it was first seen; ask for it with --on.",
     Reason.COULD_NOT_LOOK: "Their row cannot be used: look at their time zone.",
+    Reason.PAUSED: "It was paused when it became due, and paused time is not caught up; ask for it with --on.",
+    Reason.SUPERSEDED: "A later date was due before this one was done, and only the latest is made up for this kind; "
+    "ask for it with --on.",
+    Reason.OTHER_DATE: "This kind has no row on that date: it is made once a week.",
+    Reason.NOTHING_ASKED: "No event, pattern or request asked for one on that date.",
+    Reason.CANCELLED: "The request was taken back before its time.",
+    Reason.SOURCE_GONE: "What it was to rest on is no longer there.",
+    Reason.QUEUE_FULL: "As many questions are open as may be; answer, skip or let some expire first.",
+    Reason.NOTHING_TO_ASK: "Nothing was found to ask that was not asked, queued or answered before.",
 }
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One person, one date: outcome as in the ledger or derived, the reason's code, and a sentence.
+
+    open_to_request: an explicit request makes a row all the same.
+    """
+
+    outcome: str
+    reason: str | None
+    detail: str
+    open_to_request: bool = False
+
+    @classmethod
+    def without_row(cls, reason: str | None, *, open_to_request: bool = False) -> Answered:
+        """Answer for a date without a row: `due` where there is no reason against it."""
+        if reason is None:
+            detail = "There is something to read on that date; the next look enrols it."
+            return cls(DUE, None, detail, open_to_request=True)
+        return cls(SKIPPED, reason, _SENTENCES[reason], open_to_request)
+
+    @classmethod
+    def waiting(cls, kind: str) -> Answered:
+        """Answer for a date whose parent is not done."""
+        return cls(
+            DEFERRED, waiting_for(kind), f"It waits for the {kind} of that date: `selo why` tells what holds it."
+        )
 
 
 def person(connection: Connection, who: str) -> tuple[str, str, Zones]:
@@ -54,72 +81,36 @@ def person(connection: Connection, who: str) -> tuple[str, str, Zones]:
 
 def why(connection: Connection, kind: Kind, user_id: str, zones: Zones, on: date, now: datetime) -> Answered:
     """Say what became of one person's obligation, or why there is none. Never guesses: reads what enrolment reads."""
+    whose = [reflection_ledger.c.user_id == user_id, reflection_ledger.c.kind == kind.name]
     row = connection.execute(
-        select(reflection_ledger).where(
-            reflection_ledger.c.user_id == user_id,
-            reflection_ledger.c.kind == kind.name,
-            reflection_ledger.c.key == on.isoformat(),
-        )
+        select(reflection_ledger)
+        .where(*whose, reflection_ledger.c.on == on)
+        .order_by(reflection_ledger.c.since.desc(), reflection_ledger.c.id.desc())
+        .limit(1)
     ).one_or_none()
-    if row is not None:
-        return Answered(row.state, row.reason, _of_row(row))
-    return derived(facts_of(connection, [user_id], on, on)[user_id], zones, on, now)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the derivation needs of a person. first: earliest readable date; days: readable ones in a range."""
-
-    state: str
-    first: date | None
-    days: frozenset[date]
-
-
-def facts_of(connection: Connection, user_ids: Sequence[str], first: date, last: date) -> dict[str, Facts]:
-    """Return the facts of existing people, with their readable dates from `first` to `last`."""
-    found: dict[str, Facts] = {}
-    for part in chunked(user_ids):
-        earliest = {
-            row.user_id: row.first
-            for row in connection.execute(
-                select(reflection_days.c.user_id, func.min(reflection_days.c.on).label("first"))
-                .where(reflection_days.c.user_id.in_(part))
-                .group_by(reflection_days.c.user_id)
-            )
-        }
-        days: dict[str, set[date]] = defaultdict(set)
-        for row in connection.execute(
-            select(reflection_days.c.user_id, reflection_days.c.on).where(
-                reflection_days.c.user_id.in_(part), reflection_days.c.on.between(first, last)
-            )
-        ):
-            days[row.user_id].add(row.on)
-        for row in connection.execute(select(users.c.id, users.c.state).where(users.c.id.in_(part))):
-            found[row.id] = Facts(row.state, earliest.get(row.id), frozenset(days[row.id]))
+    found = (
+        kind.cadence.derived(connection, kind, [(user_id, on)], {user_id: zones}, now)[user_id, on]
+        if row is None
+        else Answered(row.state, row.reason, _of_row(row))
+    )
+    if found.outcome in {DUE, FAILED, DEFERRED} and (row is None or row.ready_at is not None or row.state == DEFERRED):
+        return _held_back(connection, kind, user_id) or found
     return found
 
 
-def derived(facts: Facts, zones: Zones, on: date, now: datetime) -> Answered:
-    """Say why there is no row. `due` where there is something to read that has not been enrolled yet."""
-    reason = _reason(facts, zones, on, now)
-    if reason is None:
-        return Answered(DUE, None, "There is something to read on that date; the next look enrols it.")
-    return Answered(SKIPPED, reason, _SENTENCES[reason])
-
-
-def _reason(facts: Facts, zones: Zones, on: date, now: datetime) -> str | None:
-    if facts.state == TOMBSTONED:
-        return Reason.INACTIVE
-    if not zones:
-        return Reason.COULD_NOT_LOOK
-    lived = window(zones, on)
-    if lived is None:
-        return Reason.NOT_LIVED
-    if lived.end > now:
-        return Reason.NOT_ENDED
-    if facts.first is None or facts.first > on:
-        return Reason.NEVER_INTERACTED
-    return None if on in facts.days else Reason.NOTHING_NEW
+def _held_back(connection: Connection, kind: Kind, user_id: str) -> Answered | None:
+    paused = pause_of(connection, kind.name, user_id)
+    if paused is not None:
+        what = "This person is" if paused.user_id else "This kind is"
+        return Answered(
+            DEFERRED, Reason.PAUSED, f"{what} paused since {paused.since:%Y-%m-%d %H:%M}Z: {paused.because}"
+        )
+    verdict = verdict_now(connection)
+    if verdict is not None and verdict.holds_back:
+        return Answered(
+            DEFERRED, Reason.RESOURCES, f"The resource guard holds scheduled work back: {verdict.sentence}."
+        )
+    return None
 
 
 def _of_row(row: Any) -> str:
@@ -131,5 +122,8 @@ def _of_row(row: Any) -> str:
         return _SENTENCES[row.reason]
     if row.state == DUE:
         return f"Due since {row.since:%Y-%m-%d %H:%M}Z; no run has taken it yet."
+    if row.state == DEFERRED and row.ready_at is None:
+        parent = str(row.reason).removeprefix("waiting_for_")
+        return f"It waits for the {parent} of what it covers, which is not done."
     ready = "" if row.ready_at is None else f" Tried again from {row.ready_at:%Y-%m-%d %H:%M:%S}Z."
     return f"{row.attempts} attempts, {row.lost} of them lost.{ready}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, select, tuple_, update
 
-from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.kind import Kind
+from selo_dagster.reflections.pauses import free_now
 from selo_dagster.reflections.states import CLAIMED, DEAD, DUE
 from selo_dagster.reflections.tables import reflection_attempts, reflection_ledger
 from selo_dagster.store.types import database_now
@@ -39,6 +40,7 @@ class Claim:
     epoch: int
     attempts: int
     forgiven: int = 0
+    cause: dict[str, Any] | None = None
 
     @property
     def tries(self) -> int:
@@ -91,9 +93,12 @@ def claim(
     """Claim up to `limit` rows that are ready, newest date first across everybody.
 
     request_id: only rows of that explicit request. alone: only rows whose claim was lost twice already, which
-    the caller works on one at a time and with nothing else in its hands.
+    the caller works on one at a time and with nothing else in its hands. What is paused stays where it is.
     """
-    chosen = _ready(connection, kind, now, request_id, limit, alone=alone)
+    free = free_now(connection, kind.name)
+    if free is None:
+        return []
+    chosen = _ready(connection, kind, now, request_id, limit, free, alone=alone)
     if not chosen:
         return []
     rows = connection.execute(
@@ -120,6 +125,7 @@ def claim(
             ledger.c.epoch,
             ledger.c.attempts,
             ledger.c.forgiven,
+            ledger.c.cause,
         )
     )
     place = {row_id: index for index, row_id in enumerate(chosen)}
@@ -127,7 +133,14 @@ def claim(
 
 
 def _ready(
-    connection: Connection, kind: Kind, now: datetime, request_id: str | None, limit: int, *, alone: bool
+    connection: Connection,
+    kind: Kind,
+    now: datetime,
+    request_id: str | None,
+    limit: int,
+    free: ColumnElement[bool],
+    *,
+    alone: bool,
 ) -> list[int]:
     mine = [] if request_id is None else [ledger.c.request_id == request_id]
     lost_often = ledger.c.lost >= ALONE_AFTER_LOST
@@ -139,6 +152,7 @@ def _ready(
                 ledger.c.ready_at.is_not(None),
                 ledger.c.ready_at <= now,
                 lost_often if alone else ~lost_often,
+                free,
                 *mine,
             )
             .order_by(ledger.c.on.desc(), ledger.c.id)

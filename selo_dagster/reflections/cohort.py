@@ -22,12 +22,14 @@ from selo_dagster.reflections.claim import Claim, begin_attempts, claim, release
 from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.gather import gather
 from selo_dagster.reflections.generate import Generated, Limits, generate
-from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.prompt import prompt_for
 from selo_dagster.reflections.retry import Failure, failure_of, look_again_at, may_try_again, next_attempt_at
 from selo_dagster.reflections.settle import (
     Cost,
-    Made,
+    Nothing,
+    OnSettled,
+    Rejected,
     Settlement,
     same_before,
     settle_deferred,
@@ -35,8 +37,9 @@ from selo_dagster.reflections.settle import (
     settle_failed,
     settle_rejected,
     settle_skipped,
+    settle_unchanged,
 )
-from selo_dagster.reflections.states import FAILED, REJECTED, Reason
+from selo_dagster.reflections.states import DEFERRED, FAILED, REJECTED, SKIPPED, Reason
 from selo_dagster.store.engine import Store
 
 T = TypeVar("T")
@@ -82,7 +85,10 @@ class Tools:
 
 @dataclass
 class Cohort:
-    """One run's work. `sink` is called with each settlement, from the engine's own thread."""
+    """One run's work. `sink` is called with each settlement, from the engine's own thread.
+
+    held_back: asked before each claim, in a thread; true ends the run as if nothing more were due.
+    """
 
     kind: Kind
     run_id: str
@@ -90,7 +96,8 @@ class Cohort:
     tools: Tools
     sink: Callable[[Settlement], None]
     request_id: str | None = None
-    _queue: deque[tuple[Claim, Context | str]] = field(default_factory=deque)
+    held_back: Callable[[], bool] = lambda: False
+    _queue: deque[tuple[Claim, Context | Nothing]] = field(default_factory=deque)
     _held: dict[int, Claim] = field(default_factory=dict)
     _supply: str = _FLOWING
     _stopping: bool = False
@@ -170,6 +177,9 @@ class Cohort:
             await self._claim_chunk(alone=False)
 
     async def _claim_chunk(self, *, alone: bool) -> None:
+        if await self._in_first_thread(self.held_back):
+            self._supply = _EMPTY
+            return
         claims = await self._in_first_thread(self._claim, alone)
         if not claims:
             if not alone:
@@ -194,14 +204,14 @@ class Cohort:
                 request_id=self.request_id,
             )
 
-    def _gather(self, claims: list[Claim]) -> dict[int, Context | str]:
+    def _gather(self, claims: list[Claim]) -> dict[int, Context | Nothing]:
         try:
             with self.tools.store.read() as connection:
-                return gather(connection, claims, self.limits.context_characters)
+                return gather(connection, self.kind, claims, self.limits.context_characters)
         except SQLAlchemyError as refused:
             # Could not look is not the same as nothing there: these rows are put off, not skipped.
             log.warning("could not read the contexts of %d people: %s", len(claims), type(refused).__name__)
-            return {one.id: Reason.COULD_NOT_LOOK for one in claims}
+            return {one.id: Nothing(DEFERRED, Reason.COULD_NOT_LOOK) for one in claims}
 
     async def _begin(self, room: int) -> set[asyncio.Task[None]]:
         batch = [self._queue.popleft() for _ in range(max(0, min(room, len(self._queue))))]
@@ -219,12 +229,17 @@ class Cohort:
         with self.tools.store.write() as connection:
             return {one.id for one in begin_attempts(connection, claims, self.run_id)}
 
-    async def _one(self, one: Claim, found: Context | str) -> None:
+    async def _one(self, one: Claim, found: Context | Nothing | Generated) -> None:
         started = self.tools.monotonic()
         try:
-            if isinstance(found, str):
+            if self.kind.shape.task is None and isinstance(found, Context):
+                found = self._computed(found)
+            if isinstance(found, Generated):
                 self._call_ended()
-                settlement = await self._in_thread(self._settle_unread, one, found)
+                settlement = await self._in_thread(self._settle_generated, one, found, None, None)
+            elif isinstance(found, Nothing):
+                self._call_ended()
+                settlement = await self._in_thread(self._settle_nothing, one, found, Cost(), found.read_upto)
             else:
                 settlement = await self._reflect(one, found, started)
         finally:
@@ -239,10 +254,15 @@ class Cohort:
         self._calling -= 1
         self._changed.set()
 
+    def _computed(self, context: Context) -> Generated | Nothing:
+        made = self.kind.shape.computed(context, self.tools.new_id)
+        return made if isinstance(made, Nothing) else Generated(made, Cost())
+
     async def _reflect(self, one: Claim, context: Context, started: float) -> Settlement | None:
         limits = self.limits.person
-        prompt = prompt_for(context, self.kind, limits.call_s)
-        making = generate(self.tools.model, context, self.kind, prompt, limits=limits, new_id=self.tools.new_id)
+        kind = self.kind.caused_by(one.cause)
+        prompt = prompt_for(context, kind, limits.call_s)
+        making = generate(self.tools.model, context, kind, prompt, limits=limits, new_id=self.tools.new_id)
         try:
             try:
                 generated = await asyncio.wait_for(making, limits.person_s)
@@ -253,7 +273,7 @@ class Cohort:
             spent = Cost(seconds=self.tools.monotonic() - started, model_calls=failure.calls)
             return await self._in_thread(self._settle_failed, one, failure, prompt.input_hash, spent)
         try:
-            return await self._in_thread(self._settle_generated, one, generated, prompt.input_hash)
+            return await self._in_thread(self._settle_generated, one, generated, prompt.input_hash, context.read_upto)
         except (OperationalError, InterfaceError):
             raise
         except Exception as broken:  # noqa: BLE001 - a row that the database refuses is this person's failure too
@@ -261,23 +281,34 @@ class Cohort:
                 self._settle_failed, one, failure_of(broken), prompt.input_hash, generated.cost
             )
 
-    def _settle_generated(self, one: Claim, generated: Generated, input_hash: str) -> Settlement | None:
+    def _settle_generated(
+        self, one: Claim, generated: Generated, input_hash: str | None, read_upto: int | None
+    ) -> Settlement | None:
         now = self.tools.clock.now()
+        result = generated.result
+        if isinstance(result, Nothing):
+            return self._settle_nothing(one, result, generated.cost, read_upto)
         with self.tools.store.write() as connection:
-            if isinstance(generated.result, Made):
-                return settle_done(connection, one, generated.result, cost=generated.cost, now=now)
-            refused = generated.result
-            before = same_before(connection, one, input_hash, REJECTED, None)
+            if not isinstance(result, Rejected):
+                also = self._also(one, read_upto)
+                return settle_done(connection, one, result, cost=generated.cost, now=now, also=also)
+            before = same_before(connection, one, input_hash or "", REJECTED, None)
             return settle_rejected(
                 connection,
                 one,
-                refused.codes,
-                answer=refused.answer,
-                input_hash=input_hash,
+                result.codes,
+                answer=result.answer,
+                input_hash=input_hash or "",
                 retry_at=self._retry_at(one, now, transient=False, same=before),
                 cost=generated.cost,
                 now=now,
             )
+
+    def _also(self, one: Claim, read_upto: int | None) -> OnSettled | None:
+        on_settled = self.kind.on_settled
+        if on_settled is None:
+            return None
+        return lambda connection: on_settled(connection, one, read_upto)
 
     def _settle_failed(self, one: Claim, failure: Failure, input_hash: str, spent: Cost) -> Settlement | None:
         now = self.tools.clock.now()
@@ -303,12 +334,16 @@ class Cohort:
             return None
         return next_attempt_at(now, tries, self.tools.random, retry_after_s=retry_after_s)
 
-    def _settle_unread(self, one: Claim, reason: str) -> Settlement | None:
+    def _settle_nothing(self, one: Claim, nothing: Nothing, cost: Cost, read_upto: int | None) -> Settlement | None:
         now = self.tools.clock.now()
+        reason = nothing.reason
         with self.tools.store.write() as connection:
-            if reason == Reason.COULD_NOT_LOOK:
-                return settle_deferred(connection, one, reason, until=look_again_at(now), cost=Cost(), now=now)
-            return settle_skipped(connection, one, reason, cost=Cost(), now=now)
+            if nothing.outcome == DEFERRED:
+                return settle_deferred(connection, one, reason, until=look_again_at(now), cost=cost, now=now)
+            if nothing.outcome == SKIPPED:
+                return settle_skipped(connection, one, reason, cost=cost, now=now)
+            also = self._also(one, read_upto)
+            return settle_unchanged(connection, one, reason, cost=cost, now=now, also=also)
 
     def _release_rest(self) -> None:
         with self.tools.store.write() as connection:

@@ -15,8 +15,8 @@ from selo_dagster.people.zones import local_label
 from selo_dagster.reflections.answers import person, why
 from selo_dagster.reflections.claim import ledger
 from selo_dagster.reflections.dead import DeadLetter, dead_letters, replay
-from selo_dagster.reflections.due import enrol
 from selo_dagster.reflections.kinds import KINDS, kind_named
+from selo_dagster.reflections.look import look
 from selo_dagster.reflections.show import shown
 from selo_dagster.settings import process_settings
 from selo_dagster.store.opening import open_store
@@ -32,7 +32,7 @@ def due_command(*, now: str | None, as_json: bool) -> None:
     settings, clock = process_settings(), clock_at(now)
     with open_store(settings) as store:
         for kind in KINDS.values():
-            enrol(store, kind, clock.now(), settings.catchup_days)
+            look(store, kind, clock.now(), settings.catchup_days)
         with store.read() as connection:
             rows = connection.execute(
                 select(ledger.c.user_id, ledger.c.kind, ledger.c.on, ledger.c.since, ledger.c.state)
@@ -65,7 +65,7 @@ def why_command(*, user: str, on: str | None, now: str | None, as_json: bool) ->
     asked = checked_date(on, "--on")
     with open_store(settings) as store:
         for kind in KINDS.values():
-            enrol(store, kind, clock.now(), settings.catchup_days)
+            look(store, kind, clock.now(), settings.catchup_days)
         with store.read() as connection:
             user_id, _, zones = person(connection, user)
             if not zones:

@@ -9,12 +9,15 @@ from typing import Literal
 
 from selo_dagster.people.local_days import Window
 
-SourceKind = Literal["message", "memory"]
+SourceKind = Literal["message", "memory", "reflection", "context"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """One message or memory. at: UTC. role: of a message. importance, tags, kind: of a memory."""
+    """One message, memory, former reflection, or text given with a request.
+
+    at: UTC. role: of a message. importance, tags, kind: of a memory.
+    """
 
     source: SourceKind
     id: str
@@ -26,46 +29,85 @@ class Source:
     kind: str | None = None
     late: bool = False
 
+    @property
+    def theirs(self) -> bool:
+        """Whether it is the person's: words of their own, a memory of them, something given for their sake."""
+        return self.source in {"memory", "context"} or self.role == "user"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a recipe read for one claim, before it is packed.
+
+    window: the instants covered. covers: the same in words. always: sources that are kept whatever the budget
+    is. more: how many were not even read, because a day has bounds too. earlier: former texts, newest first.
+    with_dates: whether a source's time needs its date to be understood. room: how many questions may be asked.
+    report: what was computed, where no model is asked. read_upto: place in the stream up to which this reads.
+    """
+
+    window: Window
+    covers: str
+    sources: Sequence[Source] = ()
+    always: Sequence[Source] = ()
+    more: int = 0
+    earlier: tuple[str, ...] = ()
+    late_days: tuple[date, ...] = ()
+    with_dates: bool = False
+    room: int = 0
+    report: object | None = None
+    read_upto: int | None = None
+
 
 @dataclass(frozen=True)
 class Context:
     """Everything that a person's reflection is made from.
 
-    sources: kept ones in order of time. dropped: those for which there was no room. more: how many were not
-    even read, because a day has bounds too. earlier: texts of former reflections, newest first.
+    sources: kept ones in order of time. dropped: those for which there was no room. The others as in Material.
     """
 
     user_id: str
     name: str
     window: Window
+    covers: str
     sources: tuple[Source, ...]
     dropped: tuple[Source, ...] = ()
     more: int = 0
     earlier: tuple[str, ...] = ()
     persona: dict[str, float] = field(default_factory=dict)
     late_days: tuple[date, ...] = ()
+    with_dates: bool = False
+    room: int = 0
+    report: object | None = None
+    read_upto: int | None = None
 
-    @property
-    def interacted(self) -> bool:
-        """Whether the person left something: words of their own, or a memory of them."""
-        return any(one.source == "memory" or one.role == "user" for one in (*self.sources, *self.dropped))
+
+def date_in_words(on: date) -> str:
+    """Return a date as a person says it: "Sunday 22 November 2026"."""
+    return f"{on:%A} {on.day} {on:%B %Y}"
 
 
+FIRST_WEIGHT = 3.0
 MEMORY_WEIGHT = 1.0
 OWN_WORDS_WEIGHT = 0.5
 
 
-def packed(sources: Sequence[Source], budget: int) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
+def packed(
+    sources: Sequence[Source], budget: int, *, always: Sequence[Source] = ()
+) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
     """Split sources into those that fit into `budget` characters and the others.
 
     Memories come before words, the person's own words before the companion's, then the newest first; what
     is kept is returned in order of time, what is dropped in order of preference. A single source longer
-    than the budget is cut to it, so that something can always be read.
+    than the budget is cut to it, so that something can always be read. always: kept first, each cut to its
+    share of the budget if they are too much for it, so that what caused a reflection is never missing from it.
     """
-    kept: list[Source] = []
+    share = budget // max(1, len(always))
+    fit = sum(len(source.text) for source in always) <= budget
+    kept: list[Source] = [source if fit else _cut(source, share) for source in always]
+    there = {(source.source, source.id) for source in always}
     dropped: list[Source] = []
-    left = budget
-    for source in sorted(sources, key=_preference):
+    left = budget - sum(len(source.text) for source in kept)
+    for source in sorted((one for one in sources if (one.source, one.id) not in there), key=_preference):
         if len(source.text) <= left:
             kept.append(source)
             left -= len(source.text)
@@ -78,7 +120,9 @@ def packed(sources: Sequence[Source], budget: int) -> tuple[tuple[Source, ...], 
 
 
 def _preference(source: Source) -> tuple[float, float, str, str]:
-    if source.source == "memory":
+    if source.source in {"reflection", "context"}:
+        weight = FIRST_WEIGHT
+    elif source.source == "memory":
         weight = MEMORY_WEIGHT + (source.importance or 0.0)
     else:
         weight = OWN_WORDS_WEIGHT if source.role == "user" else 0.0

@@ -26,6 +26,7 @@ from selo_dagster.memory.tables import memories, messages
 from selo_dagster.people.history import chunked, zones_of
 from selo_dagster.people.local_days import Zones, date_at
 from selo_dagster.people.tables import users
+from selo_dagster.reflections.activity.cadence import take_in
 from selo_dagster.reflections.states import CLAIMED, DONE, DUE, SKIPPED, UNCHANGED, Reason
 from selo_dagster.reflections.tables import reflection_days, reflection_ledger
 from selo_dagster.store.engine import Store
@@ -62,6 +63,7 @@ def _fold_batch(connection: Connection, limit: int) -> int:
     moved = [event.user_id for event in events if event.type == USER_STATED]
     for user_id in _movers(connection, moved):
         _rebuild(connection, user_id, zones[user_id])
+    take_in(connection, events, zones)
     set_position(connection, READER, events[-1].seq)
     return len(events)
 

@@ -65,5 +65,7 @@ def replay(store: Store, letters: Sequence[DeadLetter], now: datetime, catchup_d
     for letter in letters:
         by_date.setdefault((letter.kind, letter.on), []).append(letter.user)
     for (kind, on), users in by_date.items():
-        place(store, KINDS[kind], Wish(REPLAY, tuple(users), on), now, catchup_days)
+        # What is not made for dates is asked for without one: then whatever is open of it is taken up again.
+        asked = on if KINDS[kind].cadence.dated else None
+        place(store, KINDS[kind], Wish(REPLAY, tuple(dict.fromkeys(users)), asked), now, catchup_days)
     return len(letters)

@@ -4,7 +4,7 @@ import dagster as dg
 
 from selo_dagster.boundary import private_boundary
 from selo_dagster.people.definitions import users_partitions
-from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.resource import Mind
 from selo_dagster.reflections.run import ReflectionConfig, ReflectionRun
 

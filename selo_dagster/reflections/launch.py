@@ -11,7 +11,7 @@ from dagster_shared.utils.warnings import BetaWarning
 
 from selo_dagster.boundary import private_boundary
 from selo_dagster.people.partitions import sync_partitions
-from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.kind import Kind
 from selo_dagster.store.engine import Store
 
 # The command tells what happened itself; the run's log is in the UI.

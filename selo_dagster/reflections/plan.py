@@ -9,8 +9,8 @@ from datetime import date, datetime
 from sqlalchemy import select
 
 from selo_dagster.reflections.claim import ledger
-from selo_dagster.reflections.due import enrol
-from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.kind import Kind
+from selo_dagster.reflections.look import look
 from selo_dagster.reflections.request import Reply, Wish, place_in
 from selo_dagster.store.engine import Store
 
@@ -36,7 +36,7 @@ def planned(
     catchup_days: int,
 ) -> Planned:
     """Return what a request would do. Enrols who is due, as any look does, and changes nothing else."""
-    enrol(store, kind, now, catchup_days)
+    look(store, kind, now, catchup_days)
     replies: list[Reply] = []
     with store.write() as connection:
         undone = connection.begin_nested()

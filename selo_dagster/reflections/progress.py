@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from selo_dagster.clock import Clock
 from selo_dagster.reflections.claim import ledger
-from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.states import CLAIMED
 from selo_dagster.store.engine import Store
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, func, select, update
 from selo_dagster.people.history import chunked
 from selo_dagster.people.tables import users
 from selo_dagster.reflections.claim import ledger
-from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.settle import Cost, Settlement
 from selo_dagster.reflections.states import CLAIMED, OUTCOMES
 from selo_dagster.reflections.tables import reflection_attempts

@@ -6,6 +6,7 @@ import dagster as dg
 
 from selo_dagster.clock import Clock
 from selo_dagster.reflections.cohort import Tools
+from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.tools import tools_for
 from selo_dagster.settings import Settings
 from selo_dagster.store.engine import Store
@@ -16,6 +17,6 @@ MIND = "mind"
 class Mind(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Builds what a cohort works with. Override `tools` to use another model."""
 
-    def tools(self, store: Store, settings: Settings, clock: Clock) -> Tools:
-        """Return the tools of one run."""
-        return tools_for(store, settings, clock)
+    def tools(self, store: Store, settings: Settings, clock: Clock, kind: Kind) -> Tools:
+        """Return the tools of one run of a kind."""
+        return tools_for(store, settings, clock, kind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -18,9 +18,10 @@ from selo_dagster.people.history import chunked
 from selo_dagster.people.tables import users
 from selo_dagster.people.zones import zone_rules_version
 from selo_dagster.reflections.cohort import Cohort
-from selo_dagster.reflections.due import enrol
 from selo_dagster.reflections.engine_thread import settlements
-from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.holding import held_back
+from selo_dagster.reflections.kind import Kind
+from selo_dagster.reflections.look import look
 from selo_dagster.reflections.report import keys_of, mark_reported, metadata_of, unreported
 from selo_dagster.reflections.request import Reply, Wish, place
 from selo_dagster.reflections.resource import Mind
@@ -31,6 +32,7 @@ from selo_dagster.settings import Settings, process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.store.opening import open_store
 
+ASKED_BY_A_TICK = frozenset({"dagster/schedule_name", "dagster/sensor_name"})
 NAMED_AT_MOST = 20
 """Keys that a failed run names in its message; all of them are red in the partitions view."""
 
@@ -94,9 +96,10 @@ class ReflectionRun:
                 kind=self.kind,
                 run_id=self.context.run_id,
                 limits=limits_for(settings, self.kind),
-                tools=self.mind.tools(store, settings, clock),
+                tools=self.mind.tools(store, settings, clock, self.kind),
                 sink=lambda _: None,
                 request_id=request_id,
+                held_back=self._held_back(store, settings),
             )
             for batch in settlements(cohort):
                 self._show(store, batch)
@@ -104,11 +107,17 @@ class ReflectionRun:
             self._show_left_over(store)
             self._finish()
 
+    def _held_back(self, store: Store, settings: Settings) -> Callable[[], bool]:
+        # Whoever launches a run by hand wants it done; what a tick asked for goes on only while there is room.
+        if not ASKED_BY_A_TICK.intersection(self.context.run.tags):
+            return lambda: False
+        return lambda: held_back(store, settings) is not None
+
     def _place(self, store: Store, settings: Settings, clock: Clock, on: dt.date | None) -> str | None:
         if self.partitions is None:
             if self.config.request is None:
                 # Launched by hand, there was no tick that looked before.
-                enrol(store, self.kind, clock.now(), settings.catchup_days)
+                look(store, self.kind, clock.now(), settings.catchup_days)
             return self.config.request
         ids = _ids(store, self.partitions)
         wish = Wish(self.context.run_id, tuple(ids.values()), on, self.config.force)

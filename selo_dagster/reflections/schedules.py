@@ -10,9 +10,11 @@ import dagster as dg
 from selo_dagster.boundary import private_boundary
 from selo_dagster.clock import Clock, SystemClock
 from selo_dagster.people.partitions import sync_partitions
-from selo_dagster.reflections.due import enrol, ready_count
+from selo_dagster.reflections.due import ready_count
+from selo_dagster.reflections.holding import Guard, held_back
 from selo_dagster.reflections.jobs import KIND_TAG
-from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.kind import Kind
+from selo_dagster.reflections.look import look
 from selo_dagster.settings import process_settings
 from selo_dagster.store.opening import open_store
 
@@ -25,7 +27,9 @@ def runs_wanted(ready: int, cohort_size: int, waiting: int) -> int:
     return max(0, math.ceil(ready / cohort_size) - waiting)
 
 
-def schedule_of(kind: Kind, job: dg.JobDefinition, clock: Callable[[], Clock] = SystemClock) -> dg.ScheduleDefinition:
+def schedule_of(
+    kind: Kind, job: dg.JobDefinition, clock: Callable[[], Clock] = SystemClock, guard: Guard = held_back
+) -> dg.ScheduleDefinition:
     """Build the schedule of a kind. A tick that comes late, twice or not at all loses and doubles nothing."""
 
     @dg.schedule(
@@ -36,19 +40,22 @@ def schedule_of(kind: Kind, job: dg.JobDefinition, clock: Callable[[], Clock] = 
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Every 15 minutes: enrols who is due ({kind.due}) and asks for the runs that it takes.",
     )
-    def look(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         with private_boundary(kind.schedule):
-            yield from _tick(context, kind, clock())
+            yield from _tick(context, kind, clock(), guard)
 
-    return look
+    return tick
 
 
-def _tick(context: dg.ScheduleEvaluationContext, kind: Kind, clock: Clock) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def _tick(
+    context: dg.ScheduleEvaluationContext, kind: Kind, clock: Clock, guard: Guard
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
     settings = process_settings()
     now = clock.now()
     with open_store(settings) as store:
-        found = enrol(store, kind, now, settings.catchup_days)
+        found = look(store, kind, now, settings.catchup_days)
         sync_partitions(store, context.instance)
+        held = guard(store, settings)
         with store.read() as connection:
             ready = ready_count(connection, kind, now)
     waiting = len(
@@ -56,6 +63,10 @@ def _tick(context: dg.ScheduleEvaluationContext, kind: Kind, clock: Clock) -> It
             dg.RunsFilter(job_name=kind.job, statuses=NOT_YET_CLAIMING), limit=settings.cohort_size
         )
     )
+    if held is not None and ready:
+        # Nothing is put off in the ledger: the first tick after it opens finds the same rows.
+        yield dg.SkipReason(f"{ready} ready, held back by the resource guard: {held.sentence}")
+        return
     for zone in found.bad_zones:
         context.log.warning(f"people in zone {zone!r} cannot be enrolled: there is no such zone")
     wanted = runs_wanted(ready, settings.cohort_size, waiting)

@@ -8,8 +8,10 @@ from selo_dagster.boundary import private_boundary
 from selo_dagster.clock import Clock, SystemClock
 from selo_dagster.reflections.claim import take_back_expired
 from selo_dagster.reflections.due import ready_count
+from selo_dagster.reflections.holding import Guard, held_back
 from selo_dagster.reflections.jobs import KIND_TAG
-from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.kind import Kind
+from selo_dagster.reflections.one_offs import place_due
 from selo_dagster.reflections.report import runs_alive
 from selo_dagster.reflections.schedules import NOT_YET_CLAIMING, runs_wanted
 from selo_dagster.settings import process_settings
@@ -25,7 +27,10 @@ YOUNG_S = 60
 
 
 def due_requests_sensor(
-    kinds: Mapping[str, Kind], jobs: Mapping[str, dg.JobDefinition], clock: Callable[[], Clock] = SystemClock
+    kinds: Mapping[str, Kind],
+    jobs: Mapping[str, dg.JobDefinition],
+    clock: Callable[[], Clock] = SystemClock,
+    guard: Guard = held_back,
 ) -> dg.SensorDefinition:
     """Build the sensor. It reads levels, not events: a tick that is lost or repeated changes nothing.
 
@@ -42,23 +47,31 @@ def due_requests_sensor(
     )
     def due_requests(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         with private_boundary(NAME), open_store(process_settings()) as store:
-            yield from _tick(context, store, kinds, clock())
+            yield from _tick(context, store, kinds, clock(), guard)
 
     return due_requests
 
 
 def _tick(
-    context: dg.SensorEvaluationContext, store: Store, kinds: Mapping[str, Kind], clock: Clock
+    context: dg.SensorEvaluationContext, store: Store, kinds: Mapping[str, Kind], clock: Clock, guard: Guard
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     now = clock.now()
-    cohort_size = process_settings().cohort_size
-    found: dict[str, int] = {}
+    settings = process_settings()
+    cohort_size = settings.cohort_size
+    placed = place_due(store, now, settings.catchup_days)
+    found: dict[str, int] = {"one_offs_placed": placed} if placed else {}
     asked = 0
     for kind in kinds.values():
         with store.write() as connection:
-            found[f"{kind.name}_taken_back"] = take_back_expired(connection, kind, now)
-            ready = found[f"{kind.name}_ready"] = ready_count(connection, kind, now)
+            taken_back = take_back_expired(connection, kind, now)
+            ready = ready_count(connection, kind, now)
+        found |= {f"{kind.name}_taken_back": taken_back} if taken_back else {}
+        found |= {f"{kind.name}_ready": ready} if ready else {}
         if not ready:
+            continue
+        held = guard(store, settings)
+        if held is not None:
+            found["held_back"] = found.get("held_back", 0) + ready
             continue
         with store.read() as connection:
             alive = set(connection.execute(runs_alive()).scalars())
@@ -69,7 +82,7 @@ def _tick(
     with store.write() as connection:
         beat(connection, NAME, found)
     if not asked:
-        yield dg.SkipReason(", ".join(f"{what} {number}" for what, number in found.items()))
+        yield dg.SkipReason(", ".join(f"{what} {number}" for what, number in found.items()) or "nothing is ready")
 
 
 def _under_way(instance: dg.DagsterInstance, kind: Kind, alive: set[str], now: float) -> int:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from sqlalchemy import Connection, String, bindparam, func, insert, select, update
+from sqlalchemy import Connection, String, bindparam, func, select, update
 
 from selo_dagster.reflections.claim import Claim
-from selo_dagster.reflections.states import CLAIMED, DEAD, DEFERRED, DONE, FAILED, REJECTED, SKIPPED
-from selo_dagster.reflections.tables import (
-    reflection_attempts,
-    reflection_days,
-    reflection_ledger,
-    reflection_sources,
-    reflections,
-)
+from selo_dagster.reflections.states import CLAIMED, DEAD, DEFERRED, DONE, FAILED, REJECTED, SKIPPED, UNCHANGED
+from selo_dagster.reflections.tables import reflection_attempts, reflection_ledger
 from selo_dagster.store.types import database_now
 
 ledger = reflection_ledger
@@ -59,8 +54,6 @@ _END_ATTEMPT = (
         input_hash=bindparam("seen"),
     )
 )
-_INSERT_REFLECTION = insert(reflections)
-_INSERT_SOURCES = insert(reflection_sources)
 
 
 @dataclass(frozen=True)
@@ -74,25 +67,47 @@ class Cost:
     words: int | None = None
 
 
-@dataclass(frozen=True)
-class Made:
-    """A reflection ready to be stored. insights: [{text, evidence: ["memory:id", …]}]."""
+class Made(Protocol):
+    """Something ready to be stored."""
 
-    id: str
-    content: str
-    themes: list[str]
-    insights: list[dict[str, Any]]
-    actions: list[str]
-    emotional_state: dict[str, Any]
-    trait_changes: list[dict[str, Any]]
-    model: str
-    zone: str
-    zone_rules: str
-    window_start: datetime
-    window_end: datetime
-    input_hash: str
-    sources: tuple[tuple[str, str, Literal["cited", "read", "dropped"]], ...]
-    late_days: tuple[date, ...] = ()
+    @property
+    def id(self) -> str:
+        """Its id, 32 hexadecimal digits."""
+        ...
+
+    @property
+    def words(self) -> int | None:
+        """Words of its main text, if it has one."""
+        ...
+
+    def store(self, connection: Connection, claim: Claim, now: datetime) -> None:
+        """Insert it, in the transaction that finishes its row."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An answer that may not be used, with the codes that say why."""
+
+    codes: tuple[str, ...]
+    answer: str
+    words: int | None = None
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """There is nothing to make: skipped, unchanged, or deferred where it could not be looked at.
+
+    read_upto: place in the stream up to which was looked.
+    """
+
+    outcome: Literal["skipped", "unchanged", "deferred"]
+    reason: str
+    read_upto: int | None = None
+
+
+OnSettled = Callable[[Connection], None]
+"""What else belongs into the transaction that finishes a row."""
 
 
 @dataclass(frozen=True)
@@ -112,46 +127,29 @@ class Settlement:
     retry_at: datetime | None = None
 
 
-def settle_done(connection: Connection, claim: Claim, made: Made, *, cost: Cost, now: datetime) -> Settlement | None:
-    """Store the reflection with its sources and finish its row. None: the claim was lost, nothing is stored."""
+def settle_done(
+    connection: Connection, claim: Claim, made: Made, *, cost: Cost, now: datetime, also: OnSettled | None = None
+) -> Settlement | None:
+    """Store what was made and finish its row. None: the claim was lost, nothing is stored."""
     if not _finish(connection, claim, now, cost, state=DONE, reflection_id=made.id):
         return None
-    version = _next_version(connection, claim)
-    row = {name: getattr(made, name) for name in _STORED}
-    row |= {"user_id": claim.user_id, "kind": claim.kind, "on": claim.on, "key": claim.key}
-    connection.execute(_INSERT_REFLECTION, {**row, "id": made.id, "version": version, "created_at": now})
-    if made.sources:
-        connection.execute(
-            _INSERT_SOURCES,
-            [
-                {"reflection_id": made.id, "source": source, "source_id": source_id, "use": use}
-                for source, source_id, use in made.sources
-            ],
-        )
-    if made.late_days:
-        connection.execute(
-            update(reflection_days)
-            .where(reflection_days.c.user_id == claim.user_id, reflection_days.c.on.in_(made.late_days))
-            .values(late=False)
-        )
+    made.store(connection, claim, now)
+    if also is not None:
+        also(connection)
     _end_attempt(connection, claim, DONE, cost)
     return _settlement(claim, DONE, cost, reflection_id=made.id)
 
 
-_STORED = (
-    "content",
-    "themes",
-    "insights",
-    "actions",
-    "emotional_state",
-    "trait_changes",
-    "model",
-    "zone",
-    "zone_rules",
-    "window_start",
-    "window_end",
-    "input_hash",
-)
+def settle_unchanged(
+    connection: Connection, claim: Claim, reason: str, *, cost: Cost, now: datetime, also: OnSettled | None = None
+) -> Settlement | None:
+    """Finish a row for which there is nothing new to make. None: the claim was lost."""
+    if not _finish(connection, claim, now, cost, state=UNCHANGED, reason=reason):
+        return None
+    if also is not None:
+        also(connection)
+    _end_attempt(connection, claim, UNCHANGED, cost)
+    return _settlement(claim, UNCHANGED, cost, reason=reason)
 
 
 def settle_skipped(
@@ -263,17 +261,6 @@ def _finish(
         },
     )
     return bool(finished.rowcount)
-
-
-def _next_version(connection: Connection, claim: Claim) -> int:
-    if claim.version == 1:
-        return 1
-    newest = connection.execute(
-        select(func.max(reflections.c.version)).where(
-            reflections.c.user_id == claim.user_id, reflections.c.kind == claim.kind, reflections.c.key == claim.key
-        )
-    ).scalar()
-    return int(newest or 0) + 1
 
 
 def _end_attempt(

@@ -7,7 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from selo_dagster.people.persona import traits_of
-from selo_dagster.reflections.tables import reflections
+from selo_dagster.reflections.questions.queue import listed
+from selo_dagster.reflections.tables import mantras, reflections
+
+MANTRAS_SHOWN = 7
+"""Former lines that are shown beside the present one."""
 
 
 def shown(connection: Connection, user_id: str, key: str, *, kind: str | None, limit: int) -> dict[str, Any]:
@@ -23,8 +27,8 @@ def shown(connection: Connection, user_id: str, key: str, *, kind: str | None, l
         "user": user_id,
         "key": key,
         "reflections": [_reflection(row) for row in rows],
-        "mantra": None,
-        "questions": [],
+        "mantra": _mantra(connection, user_id),
+        "questions": listed(connection, user_id, all_states=False, limit=limit),
         "persona": {
             "traits": [
                 {"name": trait.name, "category": trait.category, "value": trait.value}
@@ -33,6 +37,27 @@ def shown(connection: Connection, user_id: str, key: str, *, kind: str | None, l
         },
         "goals": [],
         "episodes": [],
+    }
+
+
+def _mantra(connection: Connection, user_id: str) -> dict[str, Any] | None:
+    rows = connection.execute(
+        select(mantras)
+        .where(mantras.c.user_id == user_id)
+        .order_by(mantras.c.on.desc(), mantras.c.version.desc())
+        .limit(MANTRAS_SHOWN + 1)
+    ).all()
+    if not rows:
+        return None
+    newest, *former = rows
+    return {
+        "text": newest.text,
+        "on": newest.on,
+        "version": newest.version,
+        "evidence": [f"reflection:{newest.reflection_id}"],
+        "model": newest.model,
+        "created_at": newest.created_at,
+        "history": [{"text": row.text, "on": row.on, "version": row.version} for row in former],
     }
 
 

@@ -37,3 +37,18 @@ class Reason:
     ALREADY_DONE: Final = "already_done"
     COULD_NOT_LOOK: Final = "could_not_look"
     HELD_ELSEWHERE: Final = "held_elsewhere"
+    PAUSED: Final = "paused"
+    SUPERSEDED: Final = "superseded"
+    OTHER_DATE: Final = "other_date"
+    NOTHING_ASKED: Final = "nothing_asked"
+    NOT_YET: Final = "not_yet"
+    QUEUE_FULL: Final = "queue_full"
+    NOTHING_TO_ASK: Final = "nothing_to_ask"
+    RESOURCES: Final = "resources"
+    CANCELLED: Final = "cancelled"
+    SOURCE_GONE: Final = "source_gone"
+
+
+def waiting_for(kind: str) -> str:
+    """Return the reason of a row that waits for the obligation of another kind on the same date."""
+    return f"waiting_for_{kind}"

@@ -9,13 +9,13 @@ from selo_dagster.clock import Clock
 from selo_dagster.llm.protocol import LanguageModel
 from selo_dagster.reflections.cohort import CohortLimits, Tools
 from selo_dagster.reflections.generate import Limits
-from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.kind import Kind, Lane
 from selo_dagster.settings import Settings
 from selo_dagster.store.engine import Store
 
 
-def language_model(settings: Settings, random: Random) -> LanguageModel:
-    """Return the model of this installation: the server that the settings name, else the extractive one."""
+def language_model(settings: Settings, random: Random, lane: Lane = "deep") -> LanguageModel:
+    """Return the model of a lane: the server that the settings name, else the extractive one."""
     # Imported by the runs that reflect, not by everybody who loads the definitions.
     if settings.llm_url is None or settings.llm_model is None:
         from selo_dagster.llm.extractive import ExtractiveModel
@@ -25,7 +25,7 @@ def language_model(settings: Settings, random: Random) -> LanguageModel:
 
     return OpenAICompatibleModel(
         base_url=settings.llm_url,
-        model=settings.llm_model,
+        model=(settings.llm_light_model if lane == "light" else None) or settings.llm_model,
         api_key=None if settings.llm_api_key is None else settings.llm_api_key.get_secret_value(),
         slots=settings.llm_slots,
         max_tokens=settings.llm_max_tokens,
@@ -34,12 +34,12 @@ def language_model(settings: Settings, random: Random) -> LanguageModel:
     )
 
 
-def tools_for(store: Store, settings: Settings, clock: Clock, *, random: Random | None = None) -> Tools:
-    """Return the tools of a run: real randomness and ids unless given."""
+def tools_for(store: Store, settings: Settings, clock: Clock, kind: Kind, *, random: Random | None = None) -> Tools:
+    """Return the tools of a run of a kind: real randomness and ids unless given."""
     chance = random or SystemRandom()
     return Tools(
         store=store,
-        model=language_model(settings, chance),
+        model=language_model(settings, chance, kind.lane),
         clock=clock,
         random=chance,
         new_id=lambda: uuid4().hex,

@@ -18,7 +18,7 @@ from selo_dagster.reflections.answer import (
     SHORT_LIMIT,
     Answer,
 )
-from selo_dagster.reflections.kinds import Kind
+from selo_dagster.reflections.kind import Kind
 
 TOO_SIMILAR: Final = 0.92
 """Likeness to a former reflection from which an answer says nothing new (the predecessor's sentence bound)."""
@@ -120,13 +120,16 @@ _HINTS: Final = {
     "intensity_out_of_bounds": "emotional_state.intensity must be from 0 to 1",
     "too_many_trait_changes": f"there may be at most {MAX_TRAIT_CHANGES} trait_changes",
     "trait_delta_out_of_bounds": f"the deltas of one trait may add up to at most {MAX_TRAIT_DELTA}",
-    "duplicate_content_high_overlap": "it repeats an earlier reflection: say what is new",
+    "duplicate_content_high_overlap": "it repeats an earlier one: say what is new",
+    "mantra_not_one_line": "the mantra must be one line",
+    "mantra_quoted": "the mantra must not stand in quotation marks",
+    "forbidden_token": "it spoke of prompts, models or rules",
 }
 
 
 def corrected_by(codes: tuple[str, ...], kind: Kind) -> str:
     """Return what a model is told about an answer that was refused: rules of ours, nothing of anybody's words."""
-    hints = [_HINTS.get(code, f"the content must have {kind.words[0]} to {kind.words[1]} words") for code in codes]
+    hints = [_HINTS.get(code, f"the main text must have {kind.words[0]} to {kind.words[1]} words") for code in codes]
     return f"Your last answer was refused: {'; '.join(hints)}. Answer again, whole, with one JSON document."
 
 

@@ -17,14 +17,17 @@ from selo_dagster.errors import SeloError
 from selo_dagster.home import prepare_home
 from selo_dagster.output import checked_date, json_option, now_option, print_json, print_table
 from selo_dagster.reflections.answers import person
-from selo_dagster.reflections.due import enrol, ready_count
-from selo_dagster.reflections.kinds import KINDS, Kind, kind_named
+from selo_dagster.reflections.due import ready_count, waiting_count
+from selo_dagster.reflections.kind import Kind
+from selo_dagster.reflections.kinds import KINDS, kind_named
 from selo_dagster.reflections.launch import Ran, run_here
+from selo_dagster.reflections.look import look
 from selo_dagster.reflections.plan import Planned, planned
 from selo_dagster.reflections.progress import progress
 from selo_dagster.reflections.request import Wish, place
-from selo_dagster.reflections.states import BROKEN
+from selo_dagster.reflections.states import BROKEN, DEFERRED
 from selo_dagster.reflections.told import LINES_FOR_PEOPLE, Told
+from selo_dagster.resources.guard import verdict_now
 from selo_dagster.settings import Settings, process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.store.opening import open_store
@@ -58,7 +61,7 @@ def reflect_command(
     """Run the Dagster job of KIND here and wait; without --user for everyone who is due."""
     chosen = kind_named(kind)
     clock = clock_at(now)
-    dates = _dates(on, first, last)
+    dates = _dates(chosen, on, first, last)
     if force and not users and dates == [None]:
         raise SeloError("wrong_use", "--force needs --user or --on: it would repeat what is already done for everyone")
     with _work() as (settings, store, instance):
@@ -68,6 +71,10 @@ def reflect_command(
             plan = planned(store, chosen, ids, dates, force=force, now=clock.now(), catchup_days=settings.catchup_days)
             return _print_plan(chosen, plan, as_json=as_json)
         told = Told(chosen.name)
+        if first is not None:
+            plan = planned(store, chosen, ids, dates, force=force, now=clock.now(), catchup_days=settings.catchup_days)
+            calls = 0 if chosen.shape.task is None else len(plan.would)
+            click.echo(f"{chosen.name}: {len(plan.would)} to do on {len(dates)} dates, {calls} model calls", err=True)
         for day in dates:
             _reflect_on(store, instance, settings, clock, chosen, ids, day, force=force, now=now, told=told)
     return told.print(as_json=as_json)
@@ -83,12 +90,16 @@ def night_command(*, now: str | None, as_json: bool) -> int:
     calls = runs = 0
     kinds: dict[str, dict[str, int]] = {}
     with _work() as (settings, store, instance):
+        _warn_of_the_guard(store)
         for kind in KINDS.values():
             told = Told(kind.name)
             for ran in until_nothing_is_due(store, instance, settings, clock, kind, now):
                 told.add_run(store, ran)
                 runs += 1
             kinds[kind.name] = told.counts()
+            with store.read() as connection:
+                # They wait for another kind: no run of this night could take them.
+                kinds[kind.name][DEFERRED] += waiting_count(connection, kind)
             calls += told.model_calls
     seconds = round(time.monotonic() - started, 3)
     if as_json:
@@ -100,6 +111,15 @@ def night_command(*, now: str | None, as_json: bool) -> int:
             [(name, *counts.values()) for name, counts in kinds.items()],
         )
     return int(any(counts[outcome] for counts in kinds.values() for outcome in BROKEN))
+
+
+def _warn_of_the_guard(store: Store) -> None:
+    with store.read() as connection:
+        verdict = verdict_now(connection)
+    if verdict is not None and verdict.holds_back:
+        click.echo(
+            f"the resource guard holds scheduled work back ({verdict.sentence}): going on, since you asked", err=True
+        )
 
 
 @contextmanager
@@ -115,7 +135,7 @@ def until_nothing_is_due(
 ) -> Iterator[Ran]:
     """Run the job of a kind until its rows are done or put off; yields each run that ended."""
     while True:
-        enrol(store, kind, clock.now(), settings.catchup_days)
+        look(store, kind, clock.now(), settings.catchup_days)
         with store.read() as connection:
             before = ready_count(connection, kind, clock.now())
         if not before:
@@ -156,12 +176,17 @@ def _reflect_on(
 def _print_plan(kind: Kind, plan: Planned, *, as_json: bool) -> int:
     if as_json:
         would = [{"user": user_id, "on": on} for user_id, on in plan.would]
-        print_json({"kind": kind.name, "dry_run": True, "would": would, "count": len(would)})
+        calls = 0 if kind.shape.task is None else len(would)
+        document = {"kind": kind.name, "dry_run": True, "would": would, "count": len(would), "model_calls": calls}
+        print_json(document)
     elif not plan.would:
         click.echo(f"{kind.name}: nothing would be done")
     else:
         print_table(
-            f"{kind.name}: {len(plan.would)} would be reflected on", ("user", "on"), plan.would[:LINES_FOR_PEOPLE]
+            f"{kind.name}: {len(plan.would)} would be worked on, "
+            f"{0 if kind.shape.task is None else len(plan.would)} model calls at least",
+            ("user", "on"),
+            plan.would[:LINES_FOR_PEOPLE],
         )
     return 0
 
@@ -170,7 +195,7 @@ def _config(**given: str | None) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _dates(on: str | None, first: str | None, last: str | None) -> list[date | None]:
+def _dates(kind: Kind, on: str | None, first: str | None, last: str | None) -> list[date | None]:
     if on and (first or last):
         raise SeloError("wrong_use", "--on and --from/--to exclude each other")
     if bool(first) != bool(last):
@@ -181,4 +206,9 @@ def _dates(on: str | None, first: str | None, last: str | None) -> list[date | N
     days = (end - start).days + 1
     if not 1 <= days <= LONGEST_RANGE:
         raise SeloError("wrong_use", f"--from {start} --to {end} is not a range of 1 to {LONGEST_RANGE} days")
-    return [start + timedelta(days=number) for number in range(days)]
+    every = [start + timedelta(days=number) for number in range(days)]
+    # Of a kind that is made once a week, the dates that carry one.
+    carried = [day for day in every if kind.cadence.occurrence(day) == day]
+    if not carried:
+        raise SeloError("bad_date", f"there is no date of {kind.name} from {start} to {end}")
+    return list(carried)

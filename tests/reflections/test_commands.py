@@ -89,7 +89,9 @@ def test_a_dry_run_changes_nothing(selo: Selo) -> None:
 def test_a_night_ends_when_nothing_is_due(selo: Selo) -> None:
     status, night = selo.json("night", "--now", NOW)
     assert status == 0
-    assert (night["kinds"]["daily"]["done"], night["model_calls"], night["runs"]) == (2, 2, 1)
+    done = {kind: counts["done"] for kind, counts in night["kinds"].items() if counts["done"]}
+    assert done == {"daily": 2, "weekly": 1, "mantra": 1, "relationship_questions": 1}
+    assert (night["model_calls"], night["runs"]) == (5, 4)
     assert night["seconds"] > 0
     _, again = selo.json("night", "--now", NOW)
     assert (again["model_calls"], again["runs"]) == (0, 0)
@@ -129,8 +131,12 @@ def test_show_gives_reflections_with_the_writers_own_ids_as_evidence(selo: Selo)
     selo.json("night", "--now", NOW)
     status, shown = selo.json("show", "ana")
     assert status == 0
-    assert (shown["user"], shown["key"], shown["mantra"], shown["questions"]) == ("ana", "ana", None, [])
+    assert (shown["user"], shown["key"]) == ("ana", "ana")
     (one,) = shown["reflections"]
+    assert shown["mantra"]["evidence"] == [f"reflection:{one['id']}"]
+    assert {"memory:m1", f"reflection:{one['id']}"} >= {
+        item for question in shown["questions"] for item in question["evidence"]
+    }
     assert (one["kind"], one["on"], one["version"], one["model"]) == ("daily", "2026-11-22", 1, "extractive")
     evidence = {item for insight in one["insights"] for item in insight["evidence"]}
     assert evidence <= {"memory:m1", "message:c1-0"}
@@ -192,7 +198,7 @@ def test_dead_letters_are_listed_with_what_they_died_of_and_replayed(selo: Selo,
     with store.write() as connection:
         connection.execute(
             update(ledger)
-            .where(ledger.c.user_id == "ana")
+            .where(ledger.c.user_id == "ana", ledger.c.kind == "daily")
             .values(state="dead", reason="timeout", ready_at=None, attempts=5, settled_at=ledger.c.since)
         )
     status, told = selo.json("dead", "--user", "ana")

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from selo_dagster.llm.protocol import CompletionRequest
-from selo_dagster.reflections.assets import nightly_reflections
+from selo_dagster.reflections.assets import reflection_assets
 from selo_dagster.reflections.definitions import jobs
 from selo_dagster.reflections.due import enrol
 from selo_dagster.reflections.kinds import DAILY
@@ -145,7 +145,7 @@ def test_a_backfill_range_of_the_asset_serves_exactly_those_people_for_a_past_da
         say(store, name, "2026-10-01T10:00:00Z", "long ago")
     model = FakeModel()
     result = dg.materialize(
-        [nightly_reflections],
+        [reflection_assets["nightly_reflections"]],
         instance=instance,
         tags={"dagster/asset_partition_range_start": "ana", "dagster/asset_partition_range_end": "ben"},
         run_config={"ops": {"nightly_reflections": {"config": {"on": "2026-10-01", "now": NOW.isoformat()}}}},

@@ -51,10 +51,10 @@ async def overloaded(_: CompletionRequest) -> str:
 
 
 def test_a_tick_enrols_nobody_and_says_what_it_saw(instance: dg.DagsterInstance, store: Store) -> None:
-    assert tick(instance, FixedClock(NOW)) == ([], "daily_taken_back 0, daily_ready 0")
+    assert tick(instance, FixedClock(NOW)) == ([], "nothing is ready")
     with store.read() as connection:
         (heartbeat,) = heartbeats_now(connection)
-    assert (heartbeat.name, heartbeat.detail["daily_ready"]) == ("due_requests", 0)
+    assert (heartbeat.name, heartbeat.detail) == ("due_requests", {})
     assert heartbeat.age_s < 60
 
 

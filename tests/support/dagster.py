@@ -12,6 +12,7 @@ from selo_dagster.clock import Clock
 from selo_dagster.people.definitions import users_partitions
 from selo_dagster.people.partitions import PARTITIONS, sync_partitions
 from selo_dagster.reflections.cohort import Tools
+from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.resource import Mind
 from selo_dagster.settings import Settings
 from selo_dagster.store.engine import Store
@@ -25,7 +26,7 @@ class FakeMind(Mind):
 
     model: str
 
-    def tools(self, store: Store, settings: Settings, clock: Clock) -> Tools:  # noqa: ARG002 - the fake needs none
+    def tools(self, store: Store, settings: Settings, clock: Clock, kind: Kind) -> Tools:  # noqa: ARG002 - the fake needs none
         """Return deterministic tools around the fake model."""
         return tools(store, _models[self.model], clock)
 

@@ -19,6 +19,7 @@ from selo_dagster.people.tables import user_statements, users
 from selo_dagster.reflections.cohort import Cohort, CohortLimits, Tools
 from selo_dagster.reflections.engine_thread import settlements
 from selo_dagster.reflections.generate import Limits
+from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.kinds import DAILY
 from selo_dagster.reflections.settle import Settlement
 from selo_dagster.store.engine import Store
@@ -32,7 +33,7 @@ Answering = Callable[[CompletionRequest], Awaitable[str]]
 def good_answer(request: CompletionRequest, **changes: Any) -> str:
     """Return an answer that passes every check; differs between people and days."""
     who = f"{request.subject} on {request.covers}"
-    day = request.covers.replace(" ", "")
+    day = request.covers.replace(" ", "")[-20:]
     words = " ".join(f"{day}{number}" for number in range(75))
     answer = {
         "content": f"I think of {who}. {words}",
@@ -45,9 +46,23 @@ def good_answer(request: CompletionRequest, **changes: Any) -> str:
     return json.dumps(answer | changes)
 
 
+def good_mantra(request: CompletionRequest) -> str:
+    """Return a mantra that passes every check; differs between days."""
+    return json.dumps({"mantra": f"I keep {request.covers.replace(' ', '')} close and go on gently."})
+
+
+def good_questions(request: CompletionRequest) -> str:
+    """Return one question that passes every check; differs between days."""
+    day = request.covers.replace(" ", "")
+    one = {"question": f"Which {day}alpha {day}beta {day}gamma stayed with you?", "topic": day}
+    one |= {"priority": 2, "suggested_delay_days": 1, "evidence": [request.evidence[0].alias]}  # type: ignore[dict-item]
+    return json.dumps({"questions": [one], "notes": ""})
+
+
 async def by_the_book(request: CompletionRequest) -> str:
     """Answer well at once."""
-    return good_answer(request)
+    by_task = {"reflection": good_answer, "mantra": good_mantra, "questions": good_questions}
+    return by_task[request.task](request)
 
 
 @dataclass
@@ -145,9 +160,10 @@ def run_cohort(
     run_id: str = "run-1",
     clock: Clock | None = None,
     request_id: str | None = None,
+    kind: Kind = DAILY,
     **changes: Any,
 ) -> list[Settlement]:
     """Run one cohort to its end; returns its settlements in order of person and date."""
-    cohort = Cohort(DAILY, run_id, limits(**changes), tools(store, model, clock), lambda _: None, request_id)
+    cohort = Cohort(kind, run_id, limits(**changes), tools(store, model, clock), lambda _: None, request_id)
     found = [one for batch in settlements(cohort) for one in batch]
     return sorted(found, key=lambda one: (one.user_id, one.on))

@@ -26,11 +26,11 @@ class Read:
 
     @property
     def is_theirs(self) -> bool:
-        return self.source.role == "user" if self.source.source == "message" else self.source.source == "memory"
+        return _is_theirs(self.source)
 
     @property
     def weight(self) -> float:
-        if self.source.source == "memory":
+        if self.source.source in {"memory", "context"}:
             return _UNWEIGHED if self.source.importance is None else self.source.importance
         return _MESSAGE_WEIGHT if self.source.source == "message" else _THOUGHT_WEIGHT
 
@@ -49,7 +49,7 @@ class Moment:
 
     @property
     def kept(self) -> Read | None:
-        return self.first if self.first.source.source == "memory" else self.memory
+        return self.first if self.first.source.source in {"memory", "context"} else self.memory
 
     @property
     def parts(self) -> list[Read]:
@@ -84,8 +84,12 @@ class Moment:
 def read_of(source: Evidence) -> Read:
     """Read a source: feelings are looked for in what is the person's only."""
     text = clean(source.text)
-    theirs = source.role == "user" or source.source == "memory"
-    return Read(source, text, tuple(feelings_in(text)) if theirs else ())
+    return Read(source, text, tuple(feelings_in(text)) if _is_theirs(source) else ())
+
+
+def _is_theirs(source: Evidence) -> bool:
+    # What was given with a request is told for the person's sake, as a memory is.
+    return source.role == "user" if source.source == "message" else source.source in {"memory", "context"}
 
 
 def moments_of(reads: Sequence[Read]) -> list[Moment]:

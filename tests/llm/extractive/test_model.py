@@ -169,8 +169,8 @@ class TestBounds:
             answered(day())
 
     def test_another_task_is_refused_by_name(self) -> None:
-        with pytest.raises(ValueError, match="mantra"):
-            answered(replace(day(message(1, "Hello")), task="mantra"))  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="poem"):
+            answered(replace(day(message(1, "Hello")), task="poem"))  # type: ignore[arg-type]
 
 
 class TestWhoSaidIt:

@@ -1,0 +1,71 @@
+"""Whether everything is there that should be: tables, jobs, schedules, sensors; and what of it is switched off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorStatus
+from sqlalchemy import Connection, inspect
+
+from selo_dagster.reflections.kinds import KINDS
+from selo_dagster.store.base import metadata
+
+SENSORS: Final = ("due_requests", "resource_guard")
+SYNC: Final = "sync_users"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a self-check found. missing: names that should be there; switched_off: schedules and sensors stopped."""
+
+    missing: tuple[str, ...]
+    switched_off: tuple[str, ...]
+
+
+def missing_tables(connection: Connection) -> list[str]:
+    """Return the tables of this code that the database lacks."""
+    there = set(inspect(connection).get_table_names())
+    return [f"table {name}" for name in sorted(metadata.tables) if name not in there]
+
+
+def missing_definitions(defs: dg.Definitions) -> list[str]:
+    """Return the jobs, schedules, sensors and assets that the kinds ask for and the code location lacks."""
+    repository = defs.get_repository_def()
+    jobs = {job.name for job in repository.get_all_jobs()}
+    schedules = {one.name for one in repository.schedule_defs}
+    sensors = {one.name for one in repository.sensor_defs}
+    assets = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+    wanted = [
+        *((f"job {name}", name in jobs) for name in (SYNC, *(kind.job for kind in KINDS.values()))),
+        *(
+            (f"schedule {name}", name in schedules)
+            for name in (f"{SYNC}_schedule", *(kind.schedule for kind in KINDS.values()))
+        ),
+        *((f"sensor {name}", name in sensors) for name in SENSORS),
+        *((f"asset {kind.asset}", kind.asset in assets) for kind in KINDS.values()),
+    ]
+    return [name for name, there in wanted if not there]
+
+
+def switched_off(instance: dg.DagsterInstance) -> list[str]:
+    """Return the schedules and sensors of this project that somebody stopped; all of them run by default."""
+    ours = {f"{SYNC}_schedule", *SENSORS, *(kind.schedule for kind in KINDS.values())}
+    named = {InstigatorType.SCHEDULE: "schedule", InstigatorType.SENSOR: "sensor"}
+    return sorted(
+        f"{named[state.instigator_type]} {state.name}"
+        for state in instance.all_instigator_state()
+        if state.instigator_type in named and state.name in ours and state.status == InstigatorStatus.STOPPED
+    )
+
+
+def self_check(connection: Connection, instance: dg.DagsterInstance) -> Checked:
+    """Check this installation: the database against the tables, the code location against the kinds."""
+    from selo_dagster.definitions import defs
+
+    return Checked(
+        (*missing_tables(connection), *missing_definitions(defs)),
+        tuple(switched_off(instance)),
+    )

@@ -1,0 +1,1 @@
+"""What each kind reads: which sources, of which days, in which order."""

@@ -1,0 +1,59 @@
+"""Former reflections, as sources of later ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from selo_dagster.people.history import chunked
+from selo_dagster.reflections.context import Source
+from selo_dagster.reflections.recipes.sources import EARLIER_CHARACTERS, SOURCE_CHARACTERS
+from selo_dagster.reflections.tables import reflections
+
+
+def newest_of(connection: Connection, kind: str, user_ids: Sequence[str], first: date, last: date) -> list[Any]:
+    """Return the newest version of each reflection of a kind with a date from `first` to `last`, oldest date first."""
+    found: list[Any] = []
+    for part in chunked(sorted(set(user_ids))):
+        ranked = (
+            select(
+                reflections.c.id,
+                reflections.c.user_id,
+                reflections.c.on,
+                reflections.c.window_end,
+                reflections.c.themes,
+                func.substr(reflections.c.content, 1, SOURCE_CHARACTERS).label("text"),
+                func.row_number()
+                .over(
+                    partition_by=(reflections.c.user_id, reflections.c.on),
+                    order_by=reflections.c.version.desc(),
+                )
+                .label("place"),
+            )
+            .where(reflections.c.kind == kind, reflections.c.user_id.in_(part), reflections.c.on.between(first, last))
+            .subquery()
+        )
+        found += connection.execute(
+            select(ranked).where(ranked.c.place == 1).order_by(ranked.c.user_id, ranked.c.on)
+        ).all()
+    return found
+
+
+def source_of(row: Any) -> Source:
+    """Return a former reflection as a source; it stands at the last instant of what it covered."""
+    return Source("reflection", row.id, row.text, row.window_end - timedelta(microseconds=1), tags=tuple(row.themes))
+
+
+def earlier_texts(connection: Connection, user_id: str, before: Any, limit: int) -> tuple[str, ...]:
+    """Return the texts of a person's newest reflections of any kind that were made before an instant."""
+    return tuple(
+        connection.execute(
+            select(func.substr(reflections.c.content, 1, EARLIER_CHARACTERS))
+            .where(reflections.c.user_id == user_id, reflections.c.window_end <= before)
+            .order_by(reflections.c.window_end.desc(), reflections.c.created_at.desc())
+            .limit(limit)
+        ).scalars()
+    )

@@ -1,0 +1,1 @@
+"""What kinds make: how each is asked for, read, checked and stored."""

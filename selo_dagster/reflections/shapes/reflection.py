@@ -1,0 +1,155 @@
+"""A reflection: text, themes, insights with their evidence, actions, a feeling, wished changes of traits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from selo_dagster.people.zones import zone_rules_version
+from selo_dagster.reflections.answer import Answer, MalformedAnswerError, answer_schema, read_answer
+from selo_dagster.reflections.claim import Claim
+from selo_dagster.reflections.context import Context
+from selo_dagster.reflections.kind import Kind
+from selo_dagster.reflections.prompt import Prompt
+from selo_dagster.reflections.settle import Made, Nothing, Rejected
+from selo_dagster.reflections.tables import reflection_days, reflection_sources, reflections
+from selo_dagster.reflections.validate import CHECKS, Shown, checked
+
+_INSERT_REFLECTION = insert(reflections)
+_INSERT_SOURCES = insert(reflection_sources)
+_STORED: Final = (
+    "content",
+    "themes",
+    "insights",
+    "actions",
+    "emotional_state",
+    "trait_changes",
+    "model",
+    "zone",
+    "zone_rules",
+    "window_start",
+    "window_end",
+    "input_hash",
+)
+
+
+@dataclass(frozen=True)
+class MadeReflection:
+    """A reflection ready to be stored. insights: [{text, evidence: ["memory:id", …]}]."""
+
+    id: str
+    words: int | None
+    content: str
+    themes: list[str]
+    insights: list[dict[str, Any]]
+    actions: list[str]
+    emotional_state: dict[str, Any]
+    trait_changes: list[dict[str, Any]]
+    model: str
+    zone: str
+    zone_rules: str
+    window_start: datetime
+    window_end: datetime
+    input_hash: str
+    sources: tuple[tuple[str, str, Literal["cited", "read", "dropped"]], ...]
+    late_days: tuple[date, ...] = ()
+
+    def store(self, connection: Connection, claim: Claim, now: datetime) -> None:
+        """Insert the reflection as its next version, with its sources; late days that it read are late no more."""
+        row = {name: getattr(self, name) for name in _STORED}
+        row |= {"user_id": claim.user_id, "kind": claim.kind, "on": claim.on, "key": claim.key}
+        version = _next_version(connection, claim)
+        connection.execute(_INSERT_REFLECTION, {**row, "id": self.id, "version": version, "created_at": now})
+        if self.sources:
+            connection.execute(
+                _INSERT_SOURCES,
+                [
+                    {"reflection_id": self.id, "source": source, "source_id": source_id, "use": use}
+                    for source, source_id, use in self.sources
+                ],
+            )
+        if self.late_days:
+            connection.execute(
+                update(reflection_days)
+                .where(reflection_days.c.user_id == claim.user_id, reflection_days.c.on.in_(self.late_days))
+                .values(late=False)
+            )
+
+
+def _next_version(connection: Connection, claim: Claim) -> int:
+    if claim.version == 1:
+        return 1
+    newest = connection.execute(
+        select(func.max(reflections.c.version)).where(
+            reflections.c.user_id == claim.user_id, reflections.c.kind == claim.kind, reflections.c.key == claim.key
+        )
+    ).scalar()
+    return int(newest or 0) + 1
+
+
+@dataclass(frozen=True)
+class ReflectionShape:
+    """Asks for a reflection."""
+
+    task: Final = "reflection"
+    checks: Sequence[object] = CHECKS
+
+    def schema(self, context: Context, aliases: tuple[str, ...]) -> dict[str, Any]:  # noqa: ARG002
+        """Return the schema in which only these aliases may be cited."""
+        return answer_schema(aliases)
+
+    def judged(
+        self, text: str, model: str, prompt: Prompt, context: Context, kind: Kind, new_id: Callable[[], str]
+    ) -> Made | Rejected | Nothing:
+        """Read and check a model's text."""
+        try:
+            answer = read_answer(text)
+        except MalformedAnswerError:
+            return Rejected(("schema_validation_failed",), text)
+        kept, codes = checked(answer, Shown(kind, frozenset(prompt.shown), context.earlier))
+        if codes:
+            return Rejected(codes, text, answer.words)
+        return _made(kept, model, prompt, context, new_id)
+
+    def computed(self, context: Context, new_id: Callable[[], str]) -> Made | Nothing:
+        """Never: a reflection is a model's."""
+        raise NotImplementedError
+
+
+def _made(answer: Answer, model: str, prompt: Prompt, context: Context, new_id: Callable[[], str]) -> MadeReflection:
+    cited = {alias for one in answer.insights for alias in one.evidence}
+    read = tuple(
+        (source.source, source.id, "cited" if alias in cited else "read") for alias, source in prompt.shown.items()
+    )
+    dropped = tuple((source.source, source.id, "dropped") for source in context.dropped)
+    return MadeReflection(
+        id=new_id(),
+        words=answer.words,
+        content=answer.content,
+        themes=list(answer.themes),
+        insights=[
+            {"text": one.text, "evidence": [prompt.named(alias) for alias in one.evidence]} for one in answer.insights
+        ],
+        actions=list(answer.actions),
+        emotional_state={
+            "primary": answer.primary,
+            "intensity": answer.intensity,
+            "secondary": list(answer.secondary),
+        },
+        trait_changes=[{"name": one.name, "delta": one.delta, "reason": one.reason} for one in answer.trait_changes],
+        model=model,
+        zone=context.window.zone,
+        zone_rules=zone_rules_version(),
+        window_start=context.window.start,
+        window_end=context.window.end,
+        input_hash=prompt.input_hash,
+        sources=(*read, *dropped),  # type: ignore[arg-type]
+        late_days=context.late_days,
+    )
+
+
+REFLECTION: Final = ReflectionShape()

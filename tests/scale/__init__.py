@@ -1,0 +1,1 @@
+"""Fleets over weeks, with an injected clock."""
