@@ -72,29 +72,34 @@ def report(database: str, people: int, baseline: int, environ: dict[str, str]) -
     per_run = measure_baseline(environ, baseline)
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     started = time.perf_counter()
-    night, memory = measured_night(environ)
+    dailies, memory = measured(environ, "reflect", "daily")
     wall = time.perf_counter() - started
     cpu = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     left = people - baseline
-    counts = night["kinds"]["daily"]
-    assert counts["done"] == left, counts
+    assert dailies["counts"]["done"] == left, dailies["counts"]
+    started = time.perf_counter()
+    night, peak = measured(environ, "night")
+    rest = time.perf_counter() - started
+    done = {kind: counts["done"] for kind, counts in night["kinds"].items() if counts["done"]}
+    assert done["mantra"] == people, done
     print(f"\n{database}: {left} people due at one instant, extractive model")
     print(f"  ingest      {lines.count(chr(10))} lines in {ingested:.1f} s")
-    print(f"  night       {wall:.1f} s wall, {cpu:.1f} s CPU, {night['runs']} runs, {memory:.0f} MiB at most")
+    print(f"  dailies     {wall:.1f} s wall, {cpu:.1f} s CPU, {memory:.0f} MiB at most")
+    print(f"  the rest    {rest:.1f} s wall, {night['runs']} runs, {peak:.0f} MiB at most: {done}")
     print(f"  per person  {1000 * wall / left:.2f} ms wall, {1000 * cpu / left:.2f} ms CPU")
     print(f"  baseline    {1000 * per_run:.0f} ms a person with a run each ({baseline} measured)")
     print(f"  ratio       {per_run * left / wall:.0f} x faster than a run each")
 
 
-def measured_night(environ: dict[str, str]) -> tuple[dict[str, Any], float]:
-    """Run `selo night`; returns its JSON and the peak of its resident memory in MiB."""
-    command = [sys.executable, "-m", "selo_dagster", "night", "--now", NOW.isoformat(), "--json"]
+def measured(environ: dict[str, str], *arguments: str) -> tuple[dict[str, Any], float]:
+    """Run a selo command; returns its JSON and the peak of its resident memory in MiB."""
+    command = [sys.executable, "-m", "selo_dagster", *arguments, "--now", NOW.isoformat(), "--json"]
     process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert process.stdout is not None
     printed = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"selo night ended with status {status}: {printed[-500:]}")
+        raise SystemExit(f"selo {arguments[0]} ended with status {status}: {printed[-500:]}")
     document: dict[str, Any] = json.loads(printed)
     return document, usage.ru_maxrss / 1024
 

@@ -103,7 +103,7 @@ def _held_back(connection: Connection, kind: Kind, user_id: str) -> Answered | N
     if paused is not None:
         what = "This person is" if paused.user_id else "This kind is"
         return Answered(
-            DEFERRED, Reason.PAUSED, f"{what} paused since {paused.since:%Y-%m-%d %H:%M}Z: {paused.because}"
+            DEFERRED, Reason.PAUSED, f"{what} paused since {paused.since:%Y-%m-%d %H:%M}Z: {paused.because.rstrip('.')}."
         )
     verdict = verdict_now(connection)
     if verdict is not None and verdict.holds_back:
@@ -115,7 +115,7 @@ def _held_back(connection: Connection, kind: Kind, user_id: str) -> Answered | N
 
 def _of_row(row: Any) -> str:
     if row.state == DONE:
-        return f"Reflection {row.reflection_id} was made at {row.settled_at:%Y-%m-%d %H:%M}Z in run {row.run_id}."
+        return f"Made at {row.settled_at:%Y-%m-%d %H:%M}Z in run {row.run_id} as {row.reflection_id}."
     if row.state == CLAIMED:
         return f"Run {row.run_id} is working on it (attempt {row.attempts})."
     if row.reason in _SENTENCES:

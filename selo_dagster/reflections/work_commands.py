@@ -25,7 +25,7 @@ from selo_dagster.reflections.look import look
 from selo_dagster.reflections.plan import Planned, planned
 from selo_dagster.reflections.progress import progress
 from selo_dagster.reflections.request import Wish, place
-from selo_dagster.reflections.states import BROKEN, DEFERRED
+from selo_dagster.reflections.states import BROKEN, DEFERRED, DONE, OUTCOMES
 from selo_dagster.reflections.told import LINES_FOR_PEOPLE, Told
 from selo_dagster.resources.guard import verdict_now
 from selo_dagster.settings import Settings, process_settings
@@ -105,10 +105,12 @@ def night_command(*, now: str | None, as_json: bool) -> int:
     if as_json:
         print_json({"kinds": kinds, "model_calls": calls, "runs": runs, "seconds": seconds})
     else:
+        # What happened to nobody needs no column; a night in which nothing was due still names every kind.
+        happened = [one for one in OUTCOMES if any(counts[one] for counts in kinds.values())] or [DONE]
         print_table(
             f"night: {runs} runs, {calls} model calls, {seconds:.1f} s",
-            ("kind", *next(iter(kinds.values()))),
-            [(name, *counts.values()) for name, counts in kinds.items()],
+            ("kind", *happened),
+            [(name, *(counts[one] for one in happened)) for name, counts in kinds.items()],
         )
     return int(any(counts[outcome] for counts in kinds.values() for outcome in BROKEN))
 

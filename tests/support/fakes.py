@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -31,10 +32,11 @@ Answering = Callable[[CompletionRequest], Awaitable[str]]
 
 
 def good_answer(request: CompletionRequest, **changes: Any) -> str:
-    """Return an answer that passes every check; differs between people and days."""
+    """Return an answer that passes every check; differs between people, days and sources."""
     who = f"{request.subject} on {request.covers}"
-    day = request.covers.replace(" ", "")[-20:]
-    words = " ".join(f"{day}{number}" for number in range(75))
+    seen = "".join(source.text for source in request.evidence) + request.covers
+    digest = hashlib.sha256(seen.encode("utf-8", "replace")).hexdigest()[:12]
+    words = " ".join(f"{digest}{number}" for number in range(75))
     answer = {
         "content": f"I think of {who}. {words}",
         "themes": ["a theme"],
