@@ -103,7 +103,9 @@ def _held_back(connection: Connection, kind: Kind, user_id: str) -> Answered | N
     if paused is not None:
         what = "This person is" if paused.user_id else "This kind is"
         return Answered(
-            DEFERRED, Reason.PAUSED, f"{what} paused since {paused.since:%Y-%m-%d %H:%M}Z: {paused.because.rstrip('.')}."
+            DEFERRED,
+            Reason.PAUSED,
+            f"{what} paused since {paused.since:%Y-%m-%d %H:%M}Z: {paused.because.rstrip('.')}.",
         )
     verdict = verdict_now(connection)
     if verdict is not None and verdict.holds_back:

@@ -24,7 +24,7 @@ LIMITS = Limits(80, 80, 90, 97, 100)
 
 async def broken(_: CompletionRequest) -> str:
     """Fail for good."""
-    raise ModelError("refused")
+    raise ModelError("auth")
 
 
 def told(store: Store, kind: str = "daily", on: str = "2026-11-22", now: datetime = NOW) -> tuple[str, str | None]:
@@ -63,11 +63,10 @@ def test_nothing_new(ana: Store) -> None:
 def test_deferred_by_the_guard_until_it_opens(ana: Store) -> None:
     enrol(ana, DAILY, NOW, 3)
     for _ in range(2):
-        verdict = look(ana, lambda: Sample(95.0, 20.0, 20.0), LIMITS, fresh_s=0)
-    assert verdict.state == "closed"
+        look(ana, lambda: Sample(95.0, 20.0, 20.0), LIMITS, fresh_s=0)
     assert told(ana) == ("deferred", "resources")
     for _ in range(2):
-        verdict = look(ana, lambda: Sample(5.0, 20.0, 20.0), LIMITS, fresh_s=0)
+        look(ana, lambda: Sample(5.0, 20.0, 20.0), LIMITS, fresh_s=0)
     assert told(ana) == ("due", None)
 
 
@@ -95,7 +94,7 @@ def test_failed_twice(ana: Store) -> None:
     with ana.write() as connection:
         connection.execute(update(ledger).values(ready_at=NOW))
     run_cohort(ana, FakeModel(broken), run_id="run-2")
-    assert told(ana) == ("dead", "refused")
+    assert told(ana) == ("dead", "auth")
 
 
 def test_too_old(ana: Store) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from selo_dagster.llm.extractive.lexicon import feelings_in, topics_in
+from selo_dagster.llm.extractive.lexicon import HEAVY, feelings_in, topics_in
 from selo_dagster.llm.extractive.outlook import ahead
 from selo_dagster.llm.extractive.themes import theme_named
 from selo_dagster.llm.extractive.wording import clean, clip, fragment, quoted, sentences
@@ -89,8 +89,10 @@ def _about(one: Evidence) -> _Asked | None:
         return _Asked(f"How did the {event} go, the one from {quote}?", topic or event, 1, 1, one.alias)
     feelings = feelings_in(text)
     if feelings:
-        asked = f"What helps you with the {feelings[0].name} in {quote}?"
-        return _Asked(asked, topic or feelings[0].name, 2, 3, one.alias)
+        feeling = feelings[0].name
+        heavy = f"What helps you when there is {feeling}, as with {quote}?"
+        asked = heavy if feeling in HEAVY else f"What was the best of it: {quote}?"
+        return _Asked(asked, topic or feeling, 2, 3, one.alias)
     if one.kind in _BY_KIND:
         form, kind_topic = _BY_KIND[one.kind]
         return _Asked(form.format(quote=quote), topic or kind_topic, 3, 7, one.alias)
