@@ -60,7 +60,15 @@ def test_what_is_ahead_is_asked_after_first() -> None:
 
 def test_each_is_about_another_topic_and_never_more_than_there_is_room_for() -> None:
     told = [
-        memory(number, f"Ana loves thing{number} and place{number}", "fact", f"topic{number}") for number in range(6)
+        memory(number, text, "fact", topic)
+        for number, (text, topic) in enumerate(
+            (
+                ("Matilde plays the cello", "music"),
+                ("The kitchen roof leaks when it rains", "home"),
+                ("Her grandmother came from Porto", "family"),
+                ("She keeps bees behind the library", "garden"),
+            )
+        )
     ]
     assert len(asked(*told)) == 3
     assert len(asked(*told, most=1)) == 1
