@@ -24,7 +24,7 @@ from selo_dagster.people.tables import users
 from selo_dagster.people.zones import local_label
 from selo_dagster.reflections.answers import person, why
 from selo_dagster.reflections.commands import print_reflection
-from selo_dagster.reflections.kinds import DAILY
+from selo_dagster.reflections.kinds import DAILY, KINDS
 from selo_dagster.reflections.show import shown
 from selo_dagster.reflections.states import BROKEN, DONE
 from selo_dagster.reflections.told import Told
@@ -57,18 +57,23 @@ def demo_command(*, as_json: bool) -> int:
     with open_store(settings) as store, dg.DagsterInstance.get() as instance:
         _refuse_strangers(store)
         report = ingest(store, BytesIO(_bundled()))
-        told = Told(DAILY.name)
-        for ran in until_nothing_is_due(store, instance, settings, clock, DAILY, NOW):
-            told.add_run(store, ran)
+        made: dict[str, dict[str, int]] = {}
+        for kind in KINDS.values():
+            told = Told(kind.name)
+            for ran in until_nothing_is_due(store, instance, settings, clock, kind, NOW):
+                told.add_run(store, ran)
+            made[kind.name] = told.counts()
         rows = _last_day(store)
         with store.read() as connection:
             user_id, key, _ = person(connection, PICTURED)
             pictured = shown(connection, user_id, key, kind=DAILY.name, limit=1)
     if as_json:
-        print_json({"ingest": report.as_json(), "on": LAST_DAY, "people": rows, "counts": told.counts()})
+        document = {"ingest": report.as_json(), "on": LAST_DAY, "people": rows, "counts": made[DAILY.name]}
+        print_json(document | {"kinds": made})
     else:
-        _print(report.as_json(), rows, pictured["reflections"])
-    return int(any(told.counts()[outcome] for outcome in BROKEN))
+        _print(report.as_json(), rows, pictured)
+        _print_night(made)
+    return int(any(counts[outcome] for counts in made.values() for outcome in BROKEN))
 
 
 def _bundled() -> bytes:
@@ -120,7 +125,7 @@ def _span(zone: str, start: Any, end: Any) -> str:
     return f"{local_label(zone, start)}-{local_label(zone, end)} ({hours:g} h)"
 
 
-def _print(report: dict[str, Any], rows: Sequence[dict[str, Any]], pictured: Sequence[dict[str, Any]]) -> None:
+def _print(report: dict[str, Any], rows: Sequence[dict[str, Any]], pictured: dict[str, Any]) -> None:
     accepted = report["accepted"]
     click.echo(
         f"{report['lines']} lines read: {accepted['user']} people, {accepted['message']} messages, "
@@ -141,9 +146,17 @@ def _print(report: dict[str, Any], rows: Sequence[dict[str, Any]], pictured: Seq
             for row in rows
         ],
     )
-    for one in pictured:
+    for one in pictured["reflections"]:
         click.echo(f"\nOne of them, {PICTURED}, with the evidence that each insight rests on:")
         print_reflection(one)
-    click.echo(
-        "\nSee it in the web UI: make up, then open http://127.0.0.1:3000 (asset daily_reflection, one cell each)."
-    )
+    if pictured["mantra"] is not None:
+        click.echo(f"\nThe mantra that followed from it: {pictured['mantra']['text']}")
+    for question in pictured["questions"]:
+        day = question["available_at"]
+        click.echo(f"A question for {PICTURED}, from {day.day} {day:%B}: {question['question']}")
+
+
+def _print_night(made: dict[str, dict[str, int]]) -> None:
+    done = ", ".join(f"{counts[DONE]} {kind}" for kind, counts in made.items() if counts[DONE])
+    click.echo(f"\nMade in this night, each after what it waits for: {done}.")
+    click.echo("\nSee it in the web UI: make up, then open http://127.0.0.1:3000 (Assets, one cell for each person).")

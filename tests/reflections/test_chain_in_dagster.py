@@ -45,7 +45,7 @@ def materialise(
 def test_daily_and_mantra_together_serve_a_range_in_their_order(instance: dg.DagsterInstance) -> None:
     model = FakeModel()
     assert materialise(instance, ["daily_reflection", "mantra"], model).success
-    expected = {user: "MATERIALIZED" for user in ("ana", "ben", "cleo")}
+    expected = dict.fromkeys(("ana", "ben", "cleo"), "MATERIALIZED")
     assert statuses(instance) == expected
     assert statuses(instance, "mantra") == expected
     assert instance.get_materialized_partitions(dg.AssetKey("relationship_questions")) == set()
