@@ -147,6 +147,7 @@ def test_a_backfill_range_of_the_asset_serves_exactly_those_people_for_a_past_da
     result = dg.materialize(
         [reflection_assets["nightly_reflections"]],
         instance=instance,
+        selection=["daily_reflection"],
         tags={"dagster/asset_partition_range_start": "ana", "dagster/asset_partition_range_end": "ben"},
         run_config={"ops": {"nightly_reflections": {"config": {"on": "2026-10-01", "now": NOW.isoformat()}}}},
         resources={"mind": mind_with(model)},
