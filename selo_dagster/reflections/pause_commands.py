@@ -41,19 +41,18 @@ def pause_command(*, kind: str | None, user: str | None, because: str | None, no
 @click.command("resume")
 @click.argument("kind", required=False)
 @click.option("--user", "user", metavar="ID", help="Only this person; of every kind unless KIND is given.")
-@click.option("--because", "because", metavar="WHY", help="Why; for the record of whoever types it.")
+@click.option("--because", "because", metavar="WHY", help="Why; kept beside why it began.")
 @now_option
 @json_option
 def resume_command(*, kind: str | None, user: str | None, because: str | None, now: str | None, as_json: bool) -> int:
     """Let KIND, or a person, go on. What became due while it was paused stays `skipped(paused)`."""
-    del because
     if kind is None and user is None:
         raise SeloError("wrong_use", "name a KIND or a --user: `selo pause` lists what is on hold")
     moment = clock_at(now).now()
     name = None if kind is None else kind_named(kind).name
     with open_store(process_settings()) as store, store.write() as connection:
         user_id = None if user is None else person(connection, user)[0]
-        ended = resume(connection, kind=name, user_id=user_id, now=moment)
+        ended = resume(connection, kind=name, user_id=user_id, now=moment, because=because)
     _tell("resumed", name, user_id, changed=ended, as_json=as_json)
     return 0
 

@@ -32,10 +32,13 @@ def pause(connection: Connection, *, kind: str | None, user_id: str | None, beca
     return True
 
 
-def resume(connection: Connection, *, kind: str | None, user_id: str | None, now: datetime) -> bool:
-    """End a pause. False when there was none."""
+def resume(
+    connection: Connection, *, kind: str | None, user_id: str | None, now: datetime, because: str | None = None
+) -> bool:
+    """End a pause; `because` is kept beside why it began. False when there was none."""
+    reason = pauses.c.because if because is None else pauses.c.because + f"; resumed: {because}"
     ended = connection.execute(
-        update(pauses).where(_exactly(kind, user_id), pauses.c.until.is_(None)).values(until=now)
+        update(pauses).where(_exactly(kind, user_id), pauses.c.until.is_(None)).values(until=now, because=reason)
     )
     return bool(ended.rowcount)
 

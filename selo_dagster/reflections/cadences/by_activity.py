@@ -17,7 +17,7 @@ from selo_dagster.people.tables import ACTIVE, users
 from selo_dagster.reflections.activity.cadence import cadences, is_news, move_read
 from selo_dagster.reflections.answers import Answered
 from selo_dagster.reflections.cadences.facts import facts_of
-from selo_dagster.reflections.cadences.rows import Opening, row
+from selo_dagster.reflections.cadences.rows import Opening, row, was_on_hold
 from selo_dagster.reflections.days import READER
 from selo_dagster.reflections.kind import Enrolled, Kind
 from selo_dagster.reflections.states import CLAIMED, DEFERRED, DUE, FAILED, UNCHANGED, Reason
@@ -81,13 +81,7 @@ class ByActivity:
     def _insert(
         self, connection: Connection, kind: Kind, user_id: str, on: date, since: datetime, now: datetime
     ) -> int:
-        from selo_dagster.reflections.pauses import held_at, paused_users
-
-        held = held_at(connection, kind.name, since)
-        on_hold = held.everybody or (
-            held.somebody and user_id in set(connection.execute(paused_users(kind.name, since)).scalars())
-        )
-        reason = Reason.PAUSED if on_hold else None
+        reason = Reason.PAUSED if was_on_hold(connection, kind, user_id, since) else None
         values = row(kind, user_id, Opening(on, since, reason), now) | {"key": instant_text(since)}
         added = insert_missing(connection, ledger, [values])
         return added if reason is None else 0

@@ -132,7 +132,7 @@ class Latest:
             waits = self.after is not None and any(state not in SETTLED for state in rows.values())
             if reason is None and waits and self.after is not None:
                 found[user_id, on] = Answered.waiting(self.after.name)
-            elif reason is None and on not in self.open_dates(zones[user_id], now, 10**4):
+            elif reason is None and on != self._latest(zones[user_id], now):
                 found[user_id, on] = Answered.without_row(Reason.SUPERSEDED, open_to_request=True)
             else:
                 found[user_id, on] = Answered.without_row(reason)

@@ -57,12 +57,13 @@ def row(kind: Kind, user_id: str, opening: Opening, now: datetime) -> dict[str, 
 
 def insert_one(connection: Connection, kind: Kind, user_id: str, opening: Opening, now: datetime) -> int:
     """Insert one person's row unless there is one; somebody who was on hold is skipped."""
-    if opening.reason is None and _was_on_hold(connection, kind, user_id, opening.since):
+    if opening.reason is None and was_on_hold(connection, kind, user_id, opening.since):
         opening = Opening(opening.on, opening.since, Reason.PAUSED)
     return insert_missing(connection, reflection_ledger, [row(kind, user_id, opening, now)])
 
 
-def _was_on_hold(connection: Connection, kind: Kind, user_id: str, since: datetime) -> bool:
+def was_on_hold(connection: Connection, kind: Kind, user_id: str, since: datetime) -> bool:
+    """Tell whether a kind, or somebody, was paused at the instant at which they became due."""
     held = held_at(connection, kind.name, since)
     if held.everybody or not held.somebody:
         return held.everybody
