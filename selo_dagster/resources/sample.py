@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 LOOK_S: Final = 0.5
 """Seconds over which the processors are watched."""
 
-_OURS: Final = ("dagster", "selo")
+_OURS: Final = ("dagster", "selo", "ollama", "llama-server", "llama_cpp", "vllm")
+"""Words in a command line that tell a process of this project, or a model server: on this machine it works for us."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _cpu() -> float | None:
 
 
 def _ours() -> dict[int, float]:
-    """Return seconds of processor time by process, of those that work for this project: its own and its database."""
+    """Return seconds of processor time by process, of those that work for this project, database and model included."""
     import psutil
 
     found: dict[int, float] = {}

@@ -125,13 +125,14 @@ def test_the_resource_factor_is_the_upper_quartile_of_the_last_hour(store: Store
         assert 0.3 <= resource_factor(connection) <= 0.9
 
 
-def test_the_real_sampler_reads_this_machine_and_leaves_our_own_work_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["selo", "ollama", "dagster-daemon"])
+def test_the_real_sampler_reads_this_machine_and_leaves_our_own_work_out(tmp_path: Path, name: str) -> None:
     settings = load_settings({"SELO_HOME": str(tmp_path / "not" / "there")})
     sample = machine_sampler(settings)()
     assert all(value is not None and 0 <= value <= 100 for value in (sample.cpu, sample.memory, sample.disk))
     assert sample.model is None
     code = "import sys\nprint('busy', flush=True)\nwhile True: pass"
-    ours = subprocess.Popen([sys.executable, "-c", code, "selo"], stdout=subprocess.PIPE)
+    ours = subprocess.Popen([sys.executable, "-c", code, name], stdout=subprocess.PIPE)
     try:
         assert ours.stdout is not None
         ours.stdout.readline()
