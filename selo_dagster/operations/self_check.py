@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Final
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster_shared.utils.warnings import BetaWarning
 from sqlalchemy import Connection, inspect
 
 from selo_dagster.reflections.kinds import KINDS
@@ -33,7 +35,10 @@ def missing_tables(connection: Connection) -> list[str]:
 
 def missing_definitions(defs: dg.Definitions) -> list[str]:
     """Return the jobs, schedules, sensors and assets that the kinds ask for and the code location lacks."""
-    repository = defs.get_repository_def()
+    with warnings.catch_warnings():
+        # Dagster warns of a parameter of its own when it binds a sensor to its jobs.
+        warnings.simplefilter("ignore", BetaWarning)
+        repository = defs.get_repository_def()
     jobs = {job.name for job in repository.get_all_jobs()}
     schedules = {one.name for one in repository.schedule_defs}
     sensors = {one.name for one in repository.sensor_defs}
