@@ -20,16 +20,16 @@ from pydantic import (
 
 from selo_dagster.clock import parse_instant
 from selo_dagster.errors import SeloError
+from selo_dagster.memory.event_types import EVENT_TYPES
 from selo_dagster.memory.faults import RefusedError, sentence_for
 from selo_dagster.memory.payloads import checked_payload, is_storable
-from selo_dagster.memory.stream import MEMORY_CREATED, MESSAGE_CREATED, USER_STATED
 from selo_dagster.people.keys import checked_id, has_controls
 from selo_dagster.people.registry import checked_name
 from selo_dagster.people.zones import canonical_zone
 
 TAG_LIMIT: Final = 32
 TAG_LENGTH: Final = 64
-TRIGGERS_ALONE: Final = frozenset({MESSAGE_CREATED, MEMORY_CREATED, USER_STATED})
+TRIGGERS_ALONE: Final = frozenset(name for name, one in EVENT_TYPES.items() if one.origin != "event")
 """Events that the database writes: a line that states one would pass for a message or memory that is not there."""
 
 _KIND: Final = re.compile(r"[A-Za-z0-9_.:-]{1,80}", re.ASCII)

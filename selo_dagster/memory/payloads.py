@@ -7,6 +7,7 @@ import math
 from typing import Any, Final
 
 from selo_dagster.errors import SeloError
+from selo_dagster.memory.event_types import EVENT_TYPES
 
 PAYLOAD_LIMIT: Final = 1 << 16
 """Bytes of a payload as JSON."""
@@ -14,7 +15,6 @@ PAYLOAD_LIMIT: Final = 1 << 16
 PAYLOAD_DEPTH: Final = 8
 """Objects and lists inside one another, the payload itself included."""
 
-EMOTIONAL_SPIKE: Final = "emotional_spike"
 UNIT_FIELDS: Final = frozenset({"importance", "confidence", "intensity"})
 """Numbers from 0 to 1 wherever they stand."""
 
@@ -44,12 +44,9 @@ def checked_payload(event: str, payload: dict[str, Any]) -> dict[str, Any]:
     _check(payload, 1)
     if len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()) > PAYLOAD_LIMIT:
         raise SeloError("too_long", f"payload must be at most {PAYLOAD_LIMIT // 1024} KiB as JSON")
-    if event == EMOTIONAL_SPIKE:
-        emotion = payload.get("emotion")
-        if not isinstance(emotion, str) or not emotion.strip():
-            raise SeloError("missing_field", "payload.emotion is required and must be text")
-        if "intensity" not in payload:
-            raise SeloError("missing_field", "payload.intensity is required and must be a number from 0 to 1")
+    declared = EVENT_TYPES.get(event)
+    if declared is not None:
+        declared.checked(payload)
     return payload
 
 

@@ -10,17 +10,17 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
 from selo_dagster.memory.tables import events, stream_positions
 
-MESSAGE_CREATED: Final = "message_created"
-MEMORY_CREATED: Final = "memory_created"
-USER_STATED: Final = "user_stated"
-
-_NUMBERING: Final = "numbering"
+NUMBERING: Final = "numbering"
 _LOCK: Final = 0x5E10_0001
 
 
 @dataclass(frozen=True)
 class StreamEvent:
-    """One numbered event. seq: its place in the stream; origin: whose id `ref` is; at: when it happened, UTC."""
+    """One numbered event.
+
+    seq: its place in the stream; origin: whose id `ref` is; at: when it happened; arrived_at: when its row was
+    written, by the database's clock; both UTC.
+    """
 
     seq: int
     origin: str
@@ -29,6 +29,13 @@ class StreamEvent:
     ref: str
     at: datetime
     payload: dict[str, Any]
+    arrived_at: datetime
+
+
+COLUMNS: Final = tuple(
+    events.c[name] for name in ("seq", "origin", "type", "user_id", "ref", "at", "payload", "created_at")
+)
+"""What is read of an event, in the order of StreamEvent."""
 
 
 def lock_stream(connection: Connection) -> None:
@@ -45,7 +52,7 @@ def number_committed(connection: Connection, limit: int) -> int:
 
     The caller holds the stream's lock. A number is never given twice, also after rows were deleted.
     """
-    base = position(connection, _NUMBERING)
+    base = position(connection, NUMBERING)
     fresh = select(events.c.id).where(events.c.seq.is_(None)).order_by(events.c.id).limit(limit).subquery("fresh")
     numbered = select(fresh.c.id, func.row_number().over(order_by=fresh.c.id).label("place")).subquery("numbered")
     count = connection.execute(
@@ -53,20 +60,14 @@ def number_committed(connection: Connection, limit: int) -> int:
         {"base": base},
     ).rowcount
     if count:
-        set_position(connection, _NUMBERING, base + count)
+        set_position(connection, NUMBERING, base + count)
     return count
 
 
-def read_after(connection: Connection, seq: int, limit: int) -> list[StreamEvent]:
-    """Return up to `limit` events after `seq`, in order."""
-    rows = connection.execute(
-        select(
-            events.c.seq, events.c.origin, events.c.type, events.c.user_id, events.c.ref, events.c.at, events.c.payload
-        )
-        .where(events.c.seq > seq)
-        .order_by(events.c.seq)
-        .limit(limit)
-    )
+def read_after(connection: Connection, seq: int, limit: int, *, upto: int | None = None) -> list[StreamEvent]:
+    """Return up to `limit` events after `seq`, in order; `upto`: none after that number."""
+    chosen = [events.c.seq > seq] if upto is None else [events.c.seq > seq, events.c.seq <= upto]
+    rows = connection.execute(select(*COLUMNS).where(*chosen).order_by(events.c.seq).limit(limit))
     return [StreamEvent(*row) for row in rows]
 
 

@@ -11,10 +11,8 @@ from typing import Final
 from sqlalchemy import Connection, and_, bindparam, delete, select, union, update
 
 from selo_dagster.errors import SeloError
+from selo_dagster.memory.event_types import MEMORY_CREATED, MESSAGE_CREATED, USER_STATED
 from selo_dagster.memory.stream import (
-    MEMORY_CREATED,
-    MESSAGE_CREATED,
-    USER_STATED,
     StreamEvent,
     lock_stream,
     number_committed,
@@ -35,6 +33,9 @@ from selo_dagster.store.upsert import insert_missing
 log = logging.getLogger(__name__)
 
 READER: Final = "reflection_days"
+READS: Final = frozenset({MESSAGE_CREATED, MEMORY_CREATED, USER_STATED})
+"""The events that this reader makes something of."""
+
 BATCH: Final = 5_000
 """Events in one transaction: bounds memory and how long SQLite's one writer is kept."""
 

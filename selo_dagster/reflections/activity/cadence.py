@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, se
 
 from selo_dagster.clock import BEGINNING, parse_instant
 from selo_dagster.errors import SeloError
+from selo_dagster.memory.event_types import CONVERSATION, MEMORY_CREATED, MESSAGE_CREATED, USER_INTERACTION
 from selo_dagster.memory.payloads import is_unit
-from selo_dagster.memory.stream import MEMORY_CREATED, MESSAGE_CREATED, StreamEvent
+from selo_dagster.memory.stream import StreamEvent
 from selo_dagster.memory.tables import events, messages
 from selo_dagster.people.history import chunked, zones_of
 from selo_dagster.people.local_days import Zones, date_at, window
@@ -24,8 +25,8 @@ from selo_dagster.store.types import instant_text
 from selo_dagster.store.upsert import insert_missing
 
 cadences = reflection_cadences
-INTERACTION: Final = "user_interaction"
-CONVERSATION: Final = "conversation"
+READS: Final = frozenset({MESSAGE_CREATED, MEMORY_CREATED, USER_INTERACTION, CONVERSATION})
+"""The events that move somebody's interval."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _sign_of(event: StreamEvent, lengths: Mapping[str, int]) -> Sign | None:
         return Sign(event.at, None, float(importance) if is_unit(importance) else USUAL, news=True)  # type: ignore[arg-type]
     if event.origin != "event":
         return None
-    if event.type == INTERACTION:
+    if event.type == USER_INTERACTION:
         level = payload.get("activity_level", USUAL)
         return Sign(event.at, float(level) if is_unit(level) else USUAL, USUAL, news=False)
     if event.type == CONVERSATION:
