@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from selo_dagster.errors import SeloError
 
@@ -19,6 +19,10 @@ ROOM_AROUND_THE_CALL_S = 2.0
 _OURS = ("SELO_", "REFLECTION_")
 
 Percent = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(lambda text: tuple(part.strip() for part in text.split(",") if part.strip()))
+]
+"""A list with commas."""
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
@@ -181,6 +185,21 @@ class Settings(BaseModel):
         900.0,
         alias="SELO_GUARD_LONG_S",
         description="Seconds after which a guard that holds work back is a problem in `selo status`.",
+    )
+    trigger_modules: Names = Field(
+        (),
+        alias="SELO_TRIGGER_MODULES",
+        description="Python modules, with commas between, whose rules and event types are added to the built-in ones.",
+    )
+    triggers_off: Names = Field(
+        (), alias="SELO_TRIGGERS_OFF", description="Names of trigger rules, with commas between, that are switched off."
+    )
+    event_keep_days: int = Field(
+        90,
+        alias="SELO_EVENT_KEEP_DAYS",
+        ge=2,
+        le=3_650,
+        description="Days after which an event that every reader has read is deleted; what it was about stays.",
     )
     pseudonymous_keys: bool = Field(
         False,

@@ -19,7 +19,7 @@ class Evidence:
     """
 
     alias: str
-    source: Literal["message", "memory", "reflection", "context"]
+    source: Literal["message", "memory", "reflection", "context", "event"]
     role: Literal["user", "assistant", "system"] | None
     text: str
     at: datetime

@@ -96,7 +96,9 @@ def _whose(one: Evidence) -> str:
         about.append(f"importance {one.importance:.2f}")
     if one.tags:
         about.append("tags " + " ".join(harmless(tag) for tag in one.tags))
-    what = {"memory": "remembered", "context": "given with the request"}.get(one.source, "reflected earlier")
+    what = {"memory": "remembered", "context": "given with the request", "event": "noticed"}.get(
+        one.source, "reflected earlier"
+    )
     return f"{what} ({', '.join(about)})" if about else what
 
 

@@ -5,5 +5,6 @@ from __future__ import annotations
 import dagster as dg
 
 from selo_dagster.operations.guard_sensor import resource_guard_sensor
+from selo_dagster.operations.housekeeping_job import housekeeping, housekeeping_schedule
 
-definitions = dg.Definitions(sensors=[resource_guard_sensor()])
+definitions = dg.Definitions(jobs=[housekeeping], schedules=[housekeeping_schedule], sensors=[resource_guard_sensor()])

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect
 from selo_dagster.reflections.kinds import KINDS
 from selo_dagster.store.base import metadata
 
-SENSORS: Final = ("due_requests", "resource_guard")
+SENSORS: Final = ("due_requests", "memory_events", "resource_guard")
 SYNC: Final = "sync_users"
 
 

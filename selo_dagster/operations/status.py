@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
+from selo_dagster.memory.stream import NUMBERING, position
 from selo_dagster.memory.tables import events
 from selo_dagster.operations.self_check import Checked
 from selo_dagster.output import instant
@@ -24,6 +25,10 @@ from selo_dagster.settings import Settings
 from selo_dagster.store.heartbeats import Heartbeat, heartbeats_now
 from selo_dagster.store.schema import HEAD
 from selo_dagster.store.types import database_now
+from selo_dagster.triggers.operator import requests_so_far
+from selo_dagster.triggers.parked import parked_count
+from selo_dagster.triggers.reader import READER as TRIGGERS_READER
+from selo_dagster.triggers.states import cooling, counted
 
 LATE_AFTER_S: Final = 6 * 3600
 """Seconds after which a row that nobody took needs a person: no tick, no daemon, or far too much work."""
@@ -56,6 +61,8 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
     kinds = {name: _kind(connection, name, now) for name in KINDS}
     unread = connection.execute(select(func.count()).where(events.c.seq.is_(None))).scalar_one()
     beats = heartbeats_now(connection)
+    unseen = unread + position(connection, NUMBERING) - position(connection, TRIGGERS_READER)
+    parked = parked_count(connection)
     guard = verdict_now(connection) if settings.resource_guard else None
     asked = _one_offs(connection, now)
     problems = [
@@ -64,7 +71,8 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
         *_guard_problems(guard, settings),
         *_late_one_offs(asked),
         *(found for name in kinds for found in _problems(name, kinds[name])),
-        *_silent(beats, any(kind["ready"] for kind in kinds.values())),
+        *_silent(beats, {"due_requests": any(kind["ready"] for kind in kinds.values()), "memory_events": bool(unseen)}),
+        *_parked_problems(parked),
     ]
     return {
         "ok": not problems,
@@ -73,6 +81,13 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
         "zone_rules": zone_rules_version(),
         "people": {"active": people.get("active", 0), "tombstoned": people.get("tombstoned", 0)},
         "events_unread": unread,
+        "triggers": {
+            "unseen": unseen,
+            "parked": parked,
+            "requests": requests_so_far(connection),
+            "in_cooldown": len(cooling(connection, now)),
+            "rules": counted(connection),
+        },
         "kinds": kinds,
         "guard": _shown(guard),
         "guard_switched_on": settings.resource_guard,
@@ -130,13 +145,19 @@ def _zone_problems(connection: Connection) -> list[Problem]:
     ]
 
 
-def _silent(beats: list[Heartbeat], anything_ready: bool) -> list[Problem]:
+def _silent(beats: list[Heartbeat], has_work: dict[str, bool]) -> list[Problem]:
     # Without work to do, a daemon that was stopped on purpose needs nobody.
     return [
-        Problem("sensor_silent", f"{one.name} has been silent for {one.age_s:.0f} s while work is due")
+        Problem("sensor_silent", f"{one.name} has been silent for {one.age_s:.0f} s while there is work for it")
         for one in beats
-        if anything_ready and one.age_s > SILENT_AFTER_S
+        if has_work.get(one.name, any(has_work.values())) and one.age_s > SILENT_AFTER_S
     ]
+
+
+def _parked_problems(parked: int) -> list[Problem]:
+    if not parked:
+        return []
+    return [Problem("events_parked", f"{parked} events could not be judged by a trigger's rule and are put aside")]
 
 
 def _problems(name: str, kind: dict[str, Any]) -> list[Problem]:

@@ -9,12 +9,12 @@ from typing import Literal
 
 from selo_dagster.people.local_days import Window
 
-SourceKind = Literal["message", "memory", "reflection", "context"]
+SourceKind = Literal["message", "memory", "reflection", "context", "event"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """One message, memory, former reflection, or text given with a request.
+    """One message, memory, former reflection, stated event, or text given with a request.
 
     at: UTC. role: of a message. importance, tags, kind: of a memory.
     """
@@ -32,7 +32,7 @@ class Source:
     @property
     def theirs(self) -> bool:
         """Whether it is the person's: words of their own, a memory of them, something given for their sake."""
-        return self.source in {"memory", "context"} or self.role == "user"
+        return self.source in {"memory", "context", "event"} or self.role == "user"
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def packed(
 
 
 def _preference(source: Source) -> tuple[float, float, str, str]:
-    if source.source in {"reflection", "context"}:
+    if source.source in {"reflection", "context", "event"}:
         weight = FIRST_WEIGHT
     elif source.source == "memory":
         weight = MEMORY_WEIGHT + (source.importance or 0.0)

@@ -31,7 +31,7 @@ def job_of(kind: Kind) -> dg.JobDefinition:
         partitions_def=users_partitions,
         executor_def=dg.in_process_executor,
         # The ledger decides what is tried again; a second engine of retries would only repeat settled work.
-        tags={KIND_TAG: kind.name, "dagster/max_retries": "0"},
+        tags={KIND_TAG: kind.name, "dagster/max_retries": "0", "dagster/priority": str(kind.priority)},
     )
     def job() -> None:
         reflect()

@@ -135,8 +135,8 @@ class Kind:
     asset, job, schedule: its names in Dagster. due, purpose: said to people. words: accepted words of the text,
     inclusive; word_tolerance: words by which an answer may miss them. upstream: assets it is made from. chain:
     kinds of one chain are one asset step. flavours: by the rule that caused a row.
-    place: in the order of a night. on_settled: called in the transaction that finishes a row as done or unchanged,
-    with the place in the stream up to which was read.
+    place: in the order of a night. priority: of its runs in Dagster's queue, higher first. on_settled: called in the
+    transaction that finishes a row as done or unchanged, with the place in the stream up to which was read.
     """
 
     name: str
@@ -155,6 +155,7 @@ class Kind:
     lane: Lane = "deep"
     chain: str | None = None
     place: int = 100
+    priority: int = 0
     flavours: Mapping[str, Flavour] = field(default_factory=lambda: MappingProxyType({}))
     on_settled: Callable[[Connection, Claim, int | None], None] | None = None
 

@@ -12,7 +12,7 @@ from selo_dagster.errors import SeloError
 from selo_dagster.memory.payloads import checked_payload
 from selo_dagster.memory.tables import memories
 from selo_dagster.people.history import zones_of
-from selo_dagster.reflections.cadences.by_cause import ByCause, ask
+from selo_dagster.reflections.cadences.by_cause import ByCause, Wanted, ask
 from selo_dagster.reflections.days import fold_stream
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.kinds import FLAVOURS, KINDS, kind_named
@@ -140,17 +140,7 @@ def _place(connection: Connection, row: Any, now: datetime, catchup_days: int) -
     if kind is None or zones is None:
         return "unknown_kind" if kind is None else Reason.COULD_NOT_LOOK
     if isinstance(kind.cadence, ByCause):
-        return ask(
-            connection,
-            kind,
-            user_id=row.user_id,
-            zones=zones,
-            key=row.id,
-            at=row.due_at,
-            cause=row.cause,
-            ready_at=now,
-            now=now,
-        )
+        return ask(connection, kind, Wanted(row.user_id, zones, row.id, row.due_at, row.cause, now), now)
     replies = place_in(connection, kind, Wish(row.id, (row.user_id,), None), now, catchup_days)
     return replies[0].reason if replies else None
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, func, select, update
 
 from selo_dagster.people.history import chunked
 from selo_dagster.people.tables import users
+from selo_dagster.reflections.caused import caused_by
 from selo_dagster.reflections.claim import ledger
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.settle import Cost, Settlement
@@ -43,6 +44,8 @@ def metadata_of(one: Settlement) -> dict[str, Any]:
         shown["words"] = one.cost.words
     if one.reason is not None:
         shown["reason"] = one.reason
+    if one.caused is not None:
+        shown |= one.caused.as_metadata()
     return shown
 
 
@@ -100,6 +103,7 @@ def _outcomes(connection: Connection, *conditions: Any, limit: int | None = UNRE
             attempts=row.attempts,
             reflection_id=row.reflection_id,
             retry_at=row.ready_at,
+            caused=caused_by(row.cause),
         )
         for row in rows
     ]

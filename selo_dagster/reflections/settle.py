@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from sqlalchemy import Connection, String, bindparam, func, select, update
 
+from selo_dagster.reflections.caused import Caused, caused_by
 from selo_dagster.reflections.claim import Claim
 from selo_dagster.reflections.states import CLAIMED, DEAD, DEFERRED, DONE, FAILED, REJECTED, SKIPPED, UNCHANGED
 from selo_dagster.reflections.tables import reflection_attempts, reflection_ledger
@@ -125,6 +126,7 @@ class Settlement:
     attempts: int = 0
     reflection_id: str | None = None
     retry_at: datetime | None = None
+    caused: Caused | None = None
 
 
 def settle_done(
@@ -299,5 +301,6 @@ def _settlement(claim: Claim, outcome: str, cost: Cost, **values: Any) -> Settle
         outcome=outcome,
         cost=cost,
         attempts=claim.attempts + 1,
+        caused=caused_by(claim.cause),
         **values,
     )

@@ -1,8 +1,7 @@
-"""`selo reflect` and `selo night`: doing what is due, here and now."""
+"""`selo reflect`: doing one kind, here and now."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -17,17 +16,15 @@ from selo_dagster.errors import SeloError
 from selo_dagster.home import prepare_home
 from selo_dagster.output import checked_date, json_option, now_option, print_json, print_table
 from selo_dagster.reflections.answers import person
-from selo_dagster.reflections.due import ready_count, waiting_count
+from selo_dagster.reflections.due import ready_count
 from selo_dagster.reflections.kind import Kind
-from selo_dagster.reflections.kinds import KINDS, kind_named
+from selo_dagster.reflections.kinds import kind_named
 from selo_dagster.reflections.launch import Ran, run_here
 from selo_dagster.reflections.look import look
 from selo_dagster.reflections.plan import Planned, planned
 from selo_dagster.reflections.progress import progress
 from selo_dagster.reflections.request import Wish, place
-from selo_dagster.reflections.states import BROKEN, DEFERRED, DONE, OUTCOMES
 from selo_dagster.reflections.told import LINES_FOR_PEOPLE, Told
-from selo_dagster.resources.guard import verdict_now
 from selo_dagster.settings import Settings, process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.store.opening import open_store
@@ -64,7 +61,7 @@ def reflect_command(
     dates = _dates(chosen, on, first, last)
     if force and not users and dates == [None]:
         raise SeloError("wrong_use", "--force needs --user or --on: it would repeat what is already done for everyone")
-    with _work() as (settings, store, instance):
+    with work_here() as (settings, store, instance):
         with store.read() as connection:
             ids = tuple(dict.fromkeys(person(connection, who)[0] for who in users)) if users else None
         if dry_run:
@@ -80,52 +77,9 @@ def reflect_command(
     return told.print(as_json=as_json)
 
 
-@click.command("night")
-@now_option
-@json_option
-def night_command(*, now: str | None, as_json: bool) -> int:
-    """Do everything that is due for everyone now, in order, until nothing is due."""
-    clock = clock_at(now)
-    started = time.monotonic()
-    calls = runs = 0
-    kinds: dict[str, dict[str, int]] = {}
-    with _work() as (settings, store, instance):
-        _warn_of_the_guard(store)
-        for kind in KINDS.values():
-            told = Told(kind.name)
-            for ran in until_nothing_is_due(store, instance, settings, clock, kind, now):
-                told.add_run(store, ran)
-                runs += 1
-            kinds[kind.name] = told.counts()
-            with store.read() as connection:
-                # They wait for another kind: no run of this night could take them.
-                kinds[kind.name][DEFERRED] += waiting_count(connection, kind)
-            calls += told.model_calls
-    seconds = round(time.monotonic() - started, 3)
-    if as_json:
-        print_json({"kinds": kinds, "model_calls": calls, "runs": runs, "seconds": seconds})
-    else:
-        # What happened to nobody needs no column; a night in which nothing was due still names every kind.
-        happened = [one for one in OUTCOMES if any(counts[one] for counts in kinds.values())] or [DONE]
-        print_table(
-            f"night: {runs} runs, {calls} model calls, {seconds:.1f} s",
-            ("kind", *happened),
-            [(name, *(counts[one] for one in happened)) for name, counts in kinds.items()],
-        )
-    return int(any(counts[outcome] for counts in kinds.values() for outcome in BROKEN))
-
-
-def _warn_of_the_guard(store: Store) -> None:
-    with store.read() as connection:
-        verdict = verdict_now(connection)
-    if verdict is not None and verdict.holds_back:
-        click.echo(
-            f"the resource guard holds scheduled work back ({verdict.sentence}): going on, since you asked", err=True
-        )
-
-
 @contextmanager
-def _work() -> Iterator[tuple[Settings, Store, dg.DagsterInstance]]:
+def work_here() -> Iterator[tuple[Settings, Store, dg.DagsterInstance]]:
+    """Yield what a command needs that runs jobs here: the settings, the store and this home's Dagster instance."""
     settings = process_settings()
     prepare_home(settings)
     with open_store(settings) as store, dg.DagsterInstance.get() as instance:

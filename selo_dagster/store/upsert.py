@@ -1,4 +1,4 @@
-"""INSERT … ON CONFLICT DO NOTHING, said once for both dialects."""
+"""INSERT … ON CONFLICT, said once for both dialects."""
 
 from __future__ import annotations
 
@@ -29,3 +29,13 @@ def insert_missing_from(connection: Connection, table: Table, columns: Sequence[
 def _insert(connection: Connection, table: Table) -> Any:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)
+
+
+def insert_or_update(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows; where the primary key is taken, the row gets the new values. All rows have the same columns."""
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key]
+    statement = _insert(connection, table)
+    changes = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), list(rows))

@@ -30,7 +30,7 @@ class Read:
 
     @property
     def weight(self) -> float:
-        if self.source.source in {"memory", "context"}:
+        if self.source.source in {"memory", "context", "event"}:
             return _UNWEIGHED if self.source.importance is None else self.source.importance
         return _MESSAGE_WEIGHT if self.source.source == "message" else _THOUGHT_WEIGHT
 
@@ -49,7 +49,7 @@ class Moment:
 
     @property
     def kept(self) -> Read | None:
-        return self.first if self.first.source.source in {"memory", "context"} else self.memory
+        return self.first if self.first.source.source in {"memory", "context", "event"} else self.memory
 
     @property
     def parts(self) -> list[Read]:
@@ -89,7 +89,7 @@ def read_of(source: Evidence) -> Read:
 
 def _is_theirs(source: Evidence) -> bool:
     # What was given with a request is told for the person's sake, as a memory is.
-    return source.role == "user" if source.source == "message" else source.source in {"memory", "context"}
+    return source.role == "user" if source.source == "message" else source.source in {"memory", "context", "event"}
 
 
 def moments_of(reads: Sequence[Read]) -> list[Moment]:

@@ -64,7 +64,7 @@ def questions(request: CompletionRequest) -> dict[str, Any]:
 
 
 def _candidates(request: CompletionRequest) -> Iterator[_Asked]:
-    told = [one for one in request.evidence if one.source in {"memory", "context"}]
+    told = [one for one in request.evidence if one.source in {"memory", "context", "event"}]
     told.sort(
         key=lambda one: (-(_WEIGHT if one.importance is None else one.importance), -one.at.timestamp(), one.alias)
     )

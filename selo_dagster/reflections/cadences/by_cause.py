@@ -58,36 +58,55 @@ class ByCause:
         }
 
 
-def ask(
-    connection: Connection,
-    kind: Kind,
-    *,
-    user_id: str,
-    zones: Zones,
-    key: str,
-    at: datetime,
-    cause: dict[str, Any],
-    ready_at: datetime,
-    now: datetime,
-) -> str | None:
-    """Ask for one reflection in the caller's transaction; the same key asks once only.
+@dataclass(frozen=True)
+class Wanted:
+    """One reflection to ask for.
 
-    at: the instant of the cause, whose local date the row carries. cause: {"rule", "memories", "context"}; private.
-    Returns why nothing will be made (`never_interacted`), None where a row is there to be claimed.
+    at: the instant of the cause, whose local date the row carries. cause: {"rule", "memories", "context"} of a
+    request, {"rule", "trigger", "causes", "count"} of a trigger; private. ready_at: may be claimed from then.
     """
-    on = date_at(zones, at)
-    never = facts_of(connection, [user_id], on, on)[user_id].reason(on)
-    values = {
-        "user_id": user_id,
-        "kind": kind.name,
-        "on": on,
-        "key": key,
-        "state": DUE if never is None else SKIPPED,
-        "reason": never,
-        "since": at,
-        "ready_at": ready_at if never is None else None,
-        "settled_at": None if never is None else now,
-        "cause": cause,
-    }
-    insert_missing(connection, reflection_ledger, [values])
-    return never
+
+    user_id: str
+    zones: Zones
+    key: str
+    at: datetime
+    cause: dict[str, Any]
+    ready_at: datetime
+
+
+def ask_all(connection: Connection, kind: Kind, wanted: Sequence[Wanted], now: datetime) -> list[str | None]:
+    """Ask for reflections in the caller's transaction; the same person, kind and key asks once only.
+
+    Returns for each why nothing will be made (`never_interacted`, `inactive`), None where a row is there to be
+    claimed. Raises SeloError for an instant without a local date.
+    """
+    if not wanted:
+        return []
+    dates = [date_at(one.zones, one.at) for one in wanted]
+    facts = facts_of(connection, sorted({one.user_id for one in wanted}), min(dates), max(dates))
+    reasons = [
+        facts[one.user_id].reason(on) if one.user_id in facts else str(Reason.INACTIVE)
+        for one, on in zip(wanted, dates, strict=True)
+    ]
+    rows = [
+        {
+            "user_id": one.user_id,
+            "kind": kind.name,
+            "on": on,
+            "key": one.key,
+            "state": DUE if reason is None else SKIPPED,
+            "reason": reason,
+            "since": one.at,
+            "ready_at": one.ready_at if reason is None else None,
+            "settled_at": None if reason is None else now,
+            "cause": one.cause,
+        }
+        for one, on, reason in zip(wanted, dates, reasons, strict=True)
+    ]
+    insert_missing(connection, reflection_ledger, rows)
+    return reasons
+
+
+def ask(connection: Connection, kind: Kind, wanted: Wanted, now: datetime) -> str | None:
+    """Ask for one reflection: see `ask_all`."""
+    return ask_all(connection, kind, [wanted], now)[0]

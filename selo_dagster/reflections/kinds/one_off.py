@@ -24,4 +24,5 @@ ONE_OFF: Final = Kind(
     words=(70, 200),
     upstream=("messages", "memories"),
     place=70,
+    priority=10,
 )

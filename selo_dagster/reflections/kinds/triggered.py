@@ -27,6 +27,7 @@ TRIGGERED: Final = Kind(
     words=_WORDS,
     upstream=("messages", "memories"),
     place=60,
+    priority=10,
     flavours=MappingProxyType(
         {
             "memory": Flavour(

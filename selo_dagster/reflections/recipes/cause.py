@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
-from selo_dagster.memory.tables import memories, messages
+from selo_dagster.memory.tables import events, memories, messages
+from selo_dagster.people.history import chunked
 from selo_dagster.people.local_days import Window
 from selo_dagster.people.zones import local_label
 from selo_dagster.reflections.claim import Claim
 from selo_dagster.reflections.context import Material, Source, date_in_words
 from selo_dagster.reflections.kind import Gathering
 from selo_dagster.reflections.recipes.former import earlier_texts
-from selo_dagster.reflections.recipes.sources import EARLIER, as_source, by_ids, columns_of, kept
+from selo_dagster.reflections.recipes.sources import EARLIER, SOURCE_CHARACTERS, as_source, by_ids, columns_of, kept
 from selo_dagster.reflections.settle import Nothing
 from selo_dagster.reflections.states import SKIPPED, Reason
 
@@ -30,32 +33,56 @@ _BIT: Final = timedelta(microseconds=1)
 
 def cause(given: Gathering) -> dict[int, Material | Nothing]:
     """Read for each claim what caused it and its neighbourhood, nothing of it later than its instant."""
-    ids = {one.id: _memory_ids(one) for one in given.claims}
-    there = by_ids(
-        given.connection,
-        [one.user_id for one in given.claims],
-        {"memory": {memory for some in ids.values() for memory in some}},
-    )
-    owners = _owners(given, [name.split(":", 1)[1] for name in there])
+    named = {one.id: _named(one) for one in given.claims}
+    user_ids = [one.user_id for one in given.claims]
+    ids: dict[str, set[str]] = defaultdict(set)
+    for names in named.values():
+        for origin, ref in names:
+            ids[origin].add(ref)
+    there = by_ids(given.connection, user_ids, ids) | _events(given.connection, user_ids, ids["event"])
+    owners = _owners(given, ids)
     found: dict[int, Material | Nothing] = {}
     for one in given.claims:
         caused = [
-            there[f"memory:{memory}"]
-            for memory in ids[one.id]
-            if f"memory:{memory}" in there and owners.get(memory) == one.user_id
+            there[f"{origin}:{ref}"]
+            for origin, ref in named[one.id]
+            if f"{origin}:{ref}" in there and owners.get((origin, ref)) == one.user_id
         ]
         found[one.id] = _material(given, one, caused)
     return found
 
 
-def _memory_ids(one: Claim) -> list[str]:
-    named = (one.cause or {}).get("memories") or []
-    return [str(memory) for memory in named]
+def _named(one: Claim) -> list[tuple[str, str]]:
+    """Return (origin, id) of everything that caused a claim: memories of a request, causes of a trigger."""
+    said = one.cause or {}
+    memories_named = [("memory", str(memory)) for memory in said.get("memories") or []]
+    # As the trigger wrote them: [number, instant, type, origin, id, weight, …].
+    causes = [(str(row[3]), str(row[4])) for row in said.get("causes") or []]
+    return list(dict.fromkeys([*memories_named, *causes]))
 
 
-def _owners(given: Gathering, memory_ids: list[str]) -> dict[str, str]:
-    rows = given.connection.execute(select(memories.c.id, memories.c.user_id).where(memories.c.id.in_(memory_ids)))
-    return {row.id: row.user_id for row in rows}
+def _owners(given: Gathering, ids: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = {}
+    for origin, table, key in (("memory", memories, "id"), ("message", messages, "id"), ("event", events, "ref")):
+        for part in chunked(sorted(ids.get(origin, ()))):
+            chosen = [table.c[key].in_(part), *([events.c.origin == "event"] if table is events else [])]
+            rows = given.connection.execute(select(table.c[key].label("ref"), table.c.user_id).where(*chosen))
+            found.update({(origin, row.ref): row.user_id for row in rows})
+    return found
+
+
+def _events(connection: Connection, user_ids: Sequence[str], refs: Iterable[str]) -> dict[str, Source]:
+    found: dict[str, Source] = {}
+    for part in chunked(sorted(refs)):
+        rows = connection.execute(
+            select(events.c.ref, events.c.type, events.c.at, events.c.payload).where(
+                events.c.origin == "event", events.c.ref.in_(part), events.c.user_id.in_(sorted(set(user_ids)))
+            )
+        )
+        for row in rows:
+            text = _in_words(row.payload)[:SOURCE_CHARACTERS] or row.type.replace("_", " ")
+            found[f"event:{row.ref}"] = Source("event", row.ref, text, row.at, kind=row.type)
+    return found
 
 
 def _material(given: Gathering, one: Claim, caused: list[Source]) -> Material | Nothing:
@@ -68,7 +95,7 @@ def _material(given: Gathering, one: Claim, caused: list[Source]) -> Material | 
     end = min(end, max([one.since, *(source.at for source in caused)])) + _BIT
     around = _around(given, one, start, end)
     if not caused and not told and not any(source.theirs for source in around):
-        return Nothing(SKIPPED, Reason.SOURCE_GONE if _memory_ids(one) else Reason.NOTHING_NEW)
+        return Nothing(SKIPPED, Reason.SOURCE_GONE if _named(one) else Reason.NOTHING_NEW)
     zone = _zone(given, one)
     return Material(
         window=Window(one.on, start, end, zone),

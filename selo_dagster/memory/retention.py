@@ -1,0 +1,54 @@
+"""How long the event stream is kept: an event that every reader has read may go; what it was about stays."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, delete, func, select
+
+from selo_dagster.memory.stream import NUMBERING, lock_stream
+from selo_dagster.memory.tables import events, stream_positions
+
+AT_ONCE: Final = 5_000
+
+
+def prune_events(
+    connection: Connection, older_than: datetime, *, keep: Select[Any] | None = None, limit: int = AT_ONCE
+) -> int:
+    """Delete up to `limit` of the oldest events that arrived before `older_than`; returns how many.
+
+    keep: SELECT of numbers that must stay. An event that a reader has not read stays whatever its age. The caller
+    repeats it until it returns less than the limit.
+    """
+    lock_stream(connection)
+    chosen = _prunable(connection, older_than, keep, limit)
+    if not chosen:
+        return 0
+    return connection.execute(delete(events).where(events.c.id.in_(chosen))).rowcount
+
+
+def prunable_events(connection: Connection, older_than: datetime, *, keep: Select[Any] | None = None) -> int:
+    """Return how many events `prune_events` would delete in all."""
+    conditions = _conditions(connection, keep)
+    if conditions is None:
+        return 0
+    query = select(func.count()).select_from(events).where(*conditions, events.c.created_at < older_than)
+    return int(connection.execute(query).scalar_one())
+
+
+def _prunable(connection: Connection, older_than: datetime, keep: Select[Any] | None, limit: int) -> list[int]:
+    conditions = _conditions(connection, keep)
+    if conditions is None:
+        return []
+    # The stream's order is nearly that of arrival: the first ones tell whether there is anything old at all.
+    oldest = select(events.c.id, events.c.created_at).where(*conditions).order_by(events.c.seq).limit(limit)
+    return [row.id for row in connection.execute(oldest) if row.created_at < older_than]
+
+
+def _conditions(connection: Connection, keep: Select[Any] | None) -> list[Any] | None:
+    read = select(func.min(stream_positions.c.seq)).where(stream_positions.c.reader != NUMBERING)
+    upto = connection.execute(read).scalar()
+    if not upto:
+        return None
+    return [events.c.seq <= upto, *([] if keep is None else [events.c.seq.not_in(keep)])]

@@ -1,0 +1,1 @@
+"""Triggers: rules over the event stream that turn a strong moment into one reflection, within seconds."""

@@ -1,0 +1,224 @@
+"""Reads the event stream for the rules: everything that one look makes of it is one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from selo_dagster.errors import SeloError
+from selo_dagster.memory.stream import (
+    StreamEvent,
+    lock_stream,
+    number_committed,
+    position,
+    read_after,
+    set_position,
+)
+from selo_dagster.people.history import zones_of
+from selo_dagster.reflections.days import fold_stream
+from selo_dagster.store.engine import Store
+from selo_dagster.triggers.asking import Asked, ask_for
+from selo_dagster.triggers.catalogue import Catalogue
+from selo_dagster.triggers.evaluate import FIRED, Evaluated, Firing, evaluate, idle_firing
+from selo_dagster.triggers.happening import Happening, happening_of
+from selo_dagster.triggers.parked import Fault, park
+from selo_dagster.triggers.rule import Rule
+from selo_dagster.triggers.states import Key, State, add_counts, read_states, write_states
+from selo_dagster.triggers.states import states as table
+
+READER: Final = "triggers"
+BATCH: Final = 2_000
+"""Events in one transaction: bounds memory and how long SQLite's one writer is kept."""
+
+IDLE_AT_ONCE: Final = 1_000
+
+
+@dataclass
+class Looked:
+    """What one look found. events: read; seq: up to there; drained: nothing is left; outcomes: (rule, outcome)."""
+
+    events: int = 0
+    seq: int = 0
+    drained: bool = False
+    parked: int = 0
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    people: set[str] = field(default_factory=set)
+
+    def by_outcome(self) -> dict[str, int]:
+        """Return the numbers over all rules, without those that are zero."""
+        found: Counter[str] = Counter()
+        for (_, outcome), number in self.outcomes.items():
+            found[outcome] += number
+        return {outcome: number for outcome, number in sorted(found.items()) if number}
+
+
+def look_for_triggers(
+    store: Store,
+    catalogue: Catalogue,
+    now: datetime,
+    *,
+    catchup_days: int,
+    from_seq: int | None = None,
+    budget_s: float = float("inf"),
+    batch: int = BATCH,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Looked:
+    """Let the rules see every committed event, and whoever has fallen silent; safe in several processes at once.
+
+    from_seq: look again at what came after this number; what a rule has seen before changes nothing. budget_s:
+    begin no further batch after so many seconds; the next look goes on.
+    """
+    ends = monotonic() + budget_s
+    fold_stream(store)
+    looked = Looked()
+    with store.read() as connection:
+        done = position(connection, READER)
+    looked.seq = done if from_seq is None else min(from_seq, done)
+    while True:
+        with store.write() as connection:
+            looked.drained = _look_at_batch(connection, catalogue, now, catchup_days, batch, looked)
+        if looked.drained or monotonic() >= ends:
+            break
+    while looked.drained and monotonic() < ends:
+        with store.write() as connection:
+            if not _look_for_silence(connection, catalogue, now, looked):
+                break
+    return looked
+
+
+def _look_at_batch(
+    connection: Connection, catalogue: Catalogue, now: datetime, catchup_days: int, batch: int, looked: Looked
+) -> bool:
+    lock_stream(connection)
+    number_committed(connection, batch)
+    done = position(connection, READER)
+    # What is looked at again keeps to itself: it was counted the first time.
+    again = looked.seq < done
+    found = read_after(connection, looked.seq, batch, upto=done if again else None)
+    if not found:
+        looked.seq = max(looked.seq, done)
+        return not again
+    happened, faults = typed(found, catalogue)
+    result = judge(connection, catalogue.rules, happened, now, oldest=now - timedelta(days=catchup_days))
+    park(connection, [*faults, *result.faults], now)
+    if not again:
+        add_counts(connection, result.outcomes)
+        set_position(connection, READER, found[-1].seq)
+        looked.events += len(found)
+    looked.outcomes.update(result.outcomes)
+    looked.people |= result.people
+    looked.parked += len(faults) + len(result.faults)
+    looked.seq = found[-1].seq
+    return not again and len(found) < batch
+
+
+def typed(found: Iterable[StreamEvent], catalogue: Catalogue) -> tuple[list[Happening], list[Fault]]:
+    """Return the events that a rule has to see, and what is wrong with those that cannot be read."""
+    happened: list[Happening] = []
+    faults: list[Fault] = []
+    for event in found:
+        if event.type not in catalogue.watched:
+            continue
+        try:
+            happened.append(happening_of(event, catalogue.types[event.type]))
+        except SeloError as refused:
+            rules = [name for name, rule in catalogue.rules.items() if event.type in rule.watched]
+            faults.append(Fault.of(event, f"{refused.code}: {refused.message}", rules))
+    return happened, faults
+
+
+@dataclass
+class Judged:
+    """What rules made of some events."""
+
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    faults: list[Fault] = field(default_factory=list)
+    people: set[str] = field(default_factory=set)
+
+
+def judge(
+    connection: Connection,
+    rules: Mapping[str, Rule],
+    happened: Sequence[Happening],
+    now: datetime,
+    *,
+    oldest: datetime | None = None,
+    again: bool = False,
+) -> Judged:
+    """Let rules see events, ask for what they ask for and remember the rest, in the caller's transaction."""
+    result = Judged()
+    grouped: dict[Key, list[Happening]] = {}
+    for rule in rules.values():
+        for one in happened:
+            if one.type in rule.watched:
+                grouped.setdefault((one.user_id, rule.name), []).append(one)
+    users = {user_id for user_id, _ in grouped}
+    states = read_states(connection, users)
+    fired: dict[Key, list[Firing]] = {}
+    changed: dict[Key, State] = {}
+    for key, theirs in grouped.items():
+        state = states.get(key) or State()
+        evaluated = evaluate(rules[key[1]], state.memory, theirs, oldest=oldest, again=again)
+        _note(key[1], evaluated, result)
+        if evaluated.firings:
+            fired[key] = evaluated.firings
+        if evaluated.firings or state.memory.kept or key in states:
+            changed[key] = state
+    _ask(connection, rules, fired, changed, now, result)
+    write_states(connection, changed)
+    return result
+
+
+def _note(rule: str, evaluated: Evaluated, result: Judged) -> None:
+    # A firing is counted by what becomes of it.
+    result.outcomes.update((rule, outcome) for outcome in evaluated.outcomes if outcome != FIRED)
+    result.faults += [Fault.of(one, code, [rule]) for one, code in evaluated.faults]
+
+
+def _ask(
+    connection: Connection,
+    rules: Mapping[str, Rule],
+    fired: Mapping[Key, Sequence[Firing]],
+    states: dict[Key, State],
+    now: datetime,
+    result: Judged,
+) -> Asked | None:
+    if not fired:
+        return None
+    zones = zones_of(connection, sorted({user_id for user_id, _ in fired}))
+    asked = ask_for(connection, rules, fired, states, zones, now)
+    result.outcomes.update(asked.outcomes)
+    result.people |= asked.people
+    return asked
+
+
+def _look_for_silence(connection: Connection, catalogue: Catalogue, now: datetime, looked: Looked) -> int:
+    """Let whoever has fallen silent be asked about; returns how many states were looked at."""
+    lock_stream(connection)
+    rows = connection.execute(
+        select(table.c.user_id, table.c.rule)
+        .where(table.c.due_at <= now, table.c.rule.in_(sorted(catalogue.rules)))
+        .order_by(table.c.due_at, table.c.user_id)
+        .limit(IDLE_AT_ONCE)
+    ).all()
+    if not rows:
+        return 0
+    known = read_states(connection, (row.user_id for row in rows))
+    changed = {(row.user_id, row.rule): known[row.user_id, row.rule] for row in rows}
+    fired: dict[Key, list[Firing]] = {}
+    for key, state in changed.items():
+        firing = idle_firing(state.memory, now)
+        if firing is not None:
+            fired[key] = [firing]
+    result = Judged()
+    _ask(connection, catalogue.rules, fired, changed, now, result)
+    write_states(connection, changed)
+    looked.outcomes.update(result.outcomes)
+    looked.people |= result.people
+    return len(rows)
