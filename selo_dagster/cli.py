@@ -15,7 +15,7 @@ from selo_dagster.errors import SeloError
 
 COMMANDS: Final = {
     "audit": "selo_dagster.reflections.audits.commands:audit",
-    "db": "selo_dagster.store.commands:db",
+    "db": "selo_dagster.operations.db_commands:db",
     "dead": "selo_dagster.reflections.commands:dead_command",
     "demo": "selo_dagster.operations.demo:demo_command",
     "due": "selo_dagster.reflections.commands:due_command",
@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "question": "selo_dagster.reflections.questions.commands:question",
     "reflect": "selo_dagster.reflections.work_commands:reflect_command",
     "resume": "selo_dagster.reflections.pause_commands:resume_command",
+    "saga": "selo_dagster.sagas.commands:saga",
     "schedule": "selo_dagster.reflections.schedule_commands:schedule_command",
     "scheduled": "selo_dagster.reflections.schedule_commands:scheduled_command",
     "housekeeping": "selo_dagster.operations.housekeeping_command:housekeeping_command",

@@ -8,6 +8,13 @@ import dagster as dg
 from selo_dagster.operations import definitions as operations
 from selo_dagster.people import definitions as people
 from selo_dagster.reflections import definitions as reflections
+from selo_dagster.sagas import definitions as sagas
 from selo_dagster.triggers import definitions as triggers
 
-defs = dg.Definitions.merge(people.definitions, reflections.definitions, triggers.definitions, operations.definitions)
+defs = dg.Definitions.merge(
+    people.definitions,
+    reflections.definitions,
+    triggers.definitions,
+    sagas.definitions,
+    operations.definitions,
+)

@@ -194,6 +194,11 @@ class Settings(BaseModel):
     triggers_off: Names = Field(
         (), alias="SELO_TRIGGERS_OFF", description="Names of trigger rules, with commas between, that are switched off."
     )
+    saga_modules: Names = Field(
+        (),
+        alias="SELO_SAGA_MODULES",
+        description="Python modules, with commas between, whose sagas are added to the built-in ones.",
+    )
     event_keep_days: int = Field(
         90,
         alias="SELO_EVENT_KEEP_DAYS",

@@ -39,16 +39,23 @@ def test_every_job_schedule_and_sensor_is_known_by_name_cron_zone_and_default_st
     assert jobs == [
         "adaptive_reflections",
         "daily_reflections",
+        "housekeeping",
         "mantra_refresh",
         "one_off_reflections",
         "relationship_answer_audit",
         "relationship_questions",
+        "saga_goal_creation",
         "sync_users",
         "triggered_reflections",
         "weekly_reflections",
     ]
-    assert schedules == [(f"{job}_schedule", job, "*/15 * * * *", "UTC", "RUNNING") for job in jobs]
-    assert sensors == [("due_requests", "RUNNING"), ("resource_guard", "RUNNING")]
+    nightly = {"housekeeping": "40 3 * * *"}
+    # A saga is no matter of time: sensors start it.
+    timed = [job for job in jobs if not job.startswith("saga_")]
+    assert schedules == [(f"{job}_schedule", job, nightly.get(job, "*/15 * * * *"), "UTC", "RUNNING") for job in timed]
+    assert sensors == [
+        (name, "RUNNING") for name in ("due_requests", "memory_events", "resource_guard", "saga_monitor", "saga_runs")
+    ]
 
 
 def test_assets_are_partitioned_by_users_with_lineage_from_what_is_read() -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import select
 
 from selo_dagster.memory.retention import AT_ONCE, prunable_events, prune_events
+from selo_dagster.reflections.days import READER as DAYS_READER
 from selo_dagster.store.engine import Store
 from selo_dagster.triggers.parked import PARKED, parked
+from selo_dagster.triggers.reader import READER as TRIGGERS_READER
+
+READERS: Final = (DAYS_READER, TRIGGERS_READER)
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,11 @@ def keep_house(store: Store, now: datetime, keep_days: int, *, dry_run: bool = F
     waiting = select(parked.c.seq).where(parked.c.state == PARKED)
     if dry_run:
         with store.read() as connection:
-            return Kept(prunable_events(connection, older_than, keep=waiting))
+            return Kept(prunable_events(connection, older_than, keep=waiting, readers=READERS))
     total = 0
     while True:
         with store.write() as connection:
-            gone = prune_events(connection, older_than, keep=waiting)
+            gone = prune_events(connection, older_than, keep=waiting, readers=READERS)
         total += gone
         if gone < AT_ONCE:
             return Kept(total)

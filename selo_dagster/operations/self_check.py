@@ -13,9 +13,10 @@ from dagster_shared.utils.warnings import BetaWarning
 from sqlalchemy import Connection, inspect
 
 from selo_dagster.reflections.kinds import KINDS
+from selo_dagster.sagas.registry import registry
 from selo_dagster.store.base import metadata
 
-SENSORS: Final = ("due_requests", "memory_events", "resource_guard")
+SENSORS: Final = ("due_requests", "memory_events", "resource_guard", "saga_monitor", "saga_runs")
 SYNC: Final = "sync_users"
 
 
@@ -49,6 +50,7 @@ def missing_definitions(defs: dg.Definitions) -> list[str]:
             (f"schedule {name}", name in schedules)
             for name in (f"{SYNC}_schedule", *(kind.schedule for kind in KINDS.values()))
         ),
+        *((f"job saga_{name}", f"saga_{name}" in jobs) for name in registry().newest),
         *((f"sensor {name}", name in sensors) for name in SENSORS),
         *((f"asset {kind.asset}", kind.asset in assets) for kind in KINDS.values()),
     ]

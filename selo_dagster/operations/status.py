@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -21,6 +23,10 @@ from selo_dagster.reflections.one_offs import PLACED, WAITING, one_offs
 from selo_dagster.reflections.pauses import open_pauses
 from selo_dagster.reflections.states import DEAD, DEFERRED, REJECTED, SKIPPED, STATES, Reason
 from selo_dagster.resources.guard import Verdict, verdict_now
+from selo_dagster.sagas.check import Missing, missing_definitions
+from selo_dagster.sagas.monitor import conditions
+from selo_dagster.sagas.registry import registry
+from selo_dagster.sagas.shown import open_alerts, saga_counts, step_metrics
 from selo_dagster.settings import Settings
 from selo_dagster.store.heartbeats import Heartbeat, heartbeats_now
 from selo_dagster.store.schema import HEAD
@@ -63,6 +69,8 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
     beats = heartbeats_now(connection)
     unseen = unread + position(connection, NUMBERING) - position(connection, TRIGGERS_READER)
     parked = parked_count(connection)
+    watched = Counter(one.condition for one in conditions(connection, now))
+    stranded = missing_definitions(connection, registry(), now)
     guard = verdict_now(connection) if settings.resource_guard else None
     asked = _one_offs(connection, now)
     problems = [
@@ -71,8 +79,17 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
         *_guard_problems(guard, settings),
         *_late_one_offs(asked),
         *(found for name in kinds for found in _problems(name, kinds[name])),
-        *_silent(beats, {"due_requests": any(kind["ready"] for kind in kinds.values()), "memory_events": bool(unseen)}),
+        *_silent(
+            beats,
+            {
+                "due_requests": any(kind["ready"] for kind in kinds.values()),
+                "memory_events": bool(unseen),
+                "saga_runs": bool(watched),
+                "saga_monitor": bool(watched),
+            },
+        ),
         *_parked_problems(parked),
+        *_saga_problems(watched, stranded),
     ]
     return {
         "ok": not problems,
@@ -87,6 +104,12 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
             "requests": requests_so_far(connection),
             "in_cooldown": len(cooling(connection, now)),
             "rules": counted(connection),
+        },
+        "sagas": {
+            "by_type": saga_counts(connection),
+            "conditions": dict(sorted(watched.items())),
+            "alerts": open_alerts(connection),
+            "steps": step_metrics(connection),
         },
         "kinds": kinds,
         "guard": _shown(guard),
@@ -152,6 +175,24 @@ def _silent(beats: list[Heartbeat], has_work: dict[str, bool]) -> list[Problem]:
         for one in beats
         if has_work.get(one.name, any(has_work.values())) and one.age_s > SILENT_AFTER_S
     ]
+
+
+_SAGA_PROBLEMS: Final = {
+    "parked": ("saga_parked", "sagas are parked and wait for a decision"),
+    "in_doubt": ("saga_in_doubt", "sagas do not know whether an effect outside happened"),
+    "compensation_incomplete": ("saga_undo_incomplete", "sagas could not be undone whole"),
+    "late": ("saga_late", "sagas are past their deadline and cannot go back"),
+    "untaken": ("sagas_untaken", "sagas are ready and nothing takes them"),
+}
+
+
+def _saga_problems(watched: Mapping[str, int], stranded: Sequence[Missing]) -> list[Problem]:
+    found = [
+        Problem(code, f"{watched[condition]} {message}")
+        for condition, (code, message) in _SAGA_PROBLEMS.items()
+        if watched.get(condition)
+    ]
+    return found + [Problem("stranded_sagas", one.sentence) for one in stranded]
 
 
 def _parked_problems(parked: int) -> list[Problem]:

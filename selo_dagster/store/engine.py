@@ -91,6 +91,9 @@ def _engine(url: URL, pool_size: int) -> Engine:
             pool_size=pool_size,
             max_overflow=pool_size,
             connect_args=_POSTGRESQL,
+            # Many rows in one round trip, also where each needs a statement of its own; it gives no row count.
+            executemany_mode="values_plus_batch",
+            executemany_batch_page_size=500,
         )
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, hide_parameters=True, pool_size=pool_size, max_overflow=pool_size)

@@ -8,12 +8,15 @@ import pytest
 from sqlalchemy import text
 
 import selo_dagster.memory.tables
+import selo_dagster.people.goals
 import selo_dagster.people.tables
 import selo_dagster.reflections.audits.tables
 import selo_dagster.reflections.questions.tables
 import selo_dagster.reflections.tables
 import selo_dagster.resources.tables
-import selo_dagster.store.heartbeats  # noqa: F401 - each room registers its tables
+import selo_dagster.sagas.tables
+import selo_dagster.store.heartbeats
+import selo_dagster.triggers.tables  # noqa: F401 - each room registers its tables
 from selo_dagster.errors import SeloError
 from selo_dagster.store.base import metadata
 from selo_dagster.store.engine import Store, normalised_url

@@ -1,0 +1,45 @@
+"""What the companion wants to reach with a person, and the steps to it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
+
+from selo_dagster.store.base import metadata, unit_interval
+from selo_dagster.store.types import Identifier, UTCDateTime
+
+ACTIVE: Final = "active"
+REACHED: Final = "reached"
+CANCELLED: Final = "cancelled"
+PENDING: Final = "pending"
+DONE: Final = "done"
+
+goals = Table(
+    "goals",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_id", Identifier, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("origin", String(200), nullable=False, comment="what it came from, such as reflection:ID"),
+    Column("priority", Float, nullable=False, comment="0-1"),
+    Column("state", String(16), nullable=False),
+    Column("progress", Float, nullable=False, server_default=text("0"), comment="0-1"),
+    Column("version", Integer, nullable=False, server_default=text("1"), comment="changes so far"),
+    Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
+    CheckConstraint("state IN ('active', 'reached', 'cancelled')", name="state_known"),
+    unit_interval("priority"),
+    unit_interval("progress"),
+    Index("ix_goals_user", "user_id", "state"),
+)
+
+goal_steps = Table(
+    "goal_steps",
+    metadata,
+    Column("goal_id", String(32), ForeignKey("goals.id", ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("description", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    CheckConstraint("state IN ('pending', 'done', 'cancelled')", name="state_known"),
+)

@@ -1,0 +1,1 @@
+"""Sagas: changes in several steps that are either completed or truthfully undone."""

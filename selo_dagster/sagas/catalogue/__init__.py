@@ -1,0 +1,1 @@
+"""The sagas, one file each; a companion's own modules may add more."""

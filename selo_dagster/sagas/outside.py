@@ -1,0 +1,204 @@
+"""One step whose work is not in the database: intent first, no transaction open meanwhile, a probe when in doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotInTime
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from selo_dagster.sagas.carrying import done_row, failed_row, finish, given_to, input_of
+from selo_dagster.sagas.definition import Saga, Step
+from selo_dagster.sagas.engine import OUTSIDE_AT_ONCE, Report, Tools, wait_until
+from selo_dagster.sagas.faults import Fault, fault_of
+from selo_dagster.sagas.given import Done, Probed
+from selo_dagster.sagas.journal import Held, Token, fence, note_attempts, note_progress, step_row, steps_of, write_steps
+from selo_dagster.sagas.states import FORWARD, StepState
+from selo_dagster.sagas.turning import doubt, overdue, past_pivot, turn_round
+
+Come = Literal["done", "again", "broken", "passing", "lost"]
+
+
+def outside_step(tools: Tools, saga: Saga, step: Step, tokens: Sequence[Token], run_id: str) -> Report:
+    """Carry a step out for everybody of a cohort who has not come through it yet, some at a time. R1, R5."""
+    started = tools.monotonic()
+    report = Report()
+    with (
+        ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="selo-saga") as sagas_at_once,
+        ThreadPoolExecutor(OUTSIDE_AT_ONCE * 2, thread_name_prefix="selo-call") as calls,
+    ):
+        work = [sagas_at_once.submit(_Outside(tools, saga, step, run_id, calls).one, token) for token in sorted(tokens)]
+        for token, future in zip(sorted(tokens), work, strict=True):
+            came, detail = future.result()
+            if came == "done":
+                report.done.append(token[0])
+            elif came == "again":
+                report.again.append(token[0])
+            elif came == "broken":
+                report.broken[token[0]] = str(detail)
+            elif came == "passing":
+                report.passing[token[0]] = detail
+            else:
+                report.lost += 1
+        # A call that came too late is left to itself: its result is asked for by the probe.
+        calls.shutdown(wait=False, cancel_futures=True)
+    report.seconds = tools.monotonic() - started
+    return report
+
+
+@dataclass(frozen=True)
+class _Outside:
+    tools: Tools
+    saga: Saga
+    step: Step
+    run_id: str
+    calls: ThreadPoolExecutor
+
+    def one(self, token: Token) -> tuple[Come, Any]:
+        """Carry it out for one saga."""
+        begun = self._begin(token)
+        if isinstance(begun, tuple):
+            return begun
+        now = self.tools.clock.now()
+        given = given_to(self.saga, self.step, begun.held, now, None)
+        began = self.tools.monotonic()
+        fault: Fault | None = None
+        answer: Any = None
+        row: dict[str, Any] = {}
+        try:
+            if begun.doubtful:
+                # A former try left no result: whether it happened is asked before anything is done again.
+                answer = self._probed(given, begun.given)
+            if answer is None:
+                answer = self._call(self.step.action, given, begun.given)
+            row = done_row(begun.held, self.step, begun.row, answer)
+        except _StillUnknownError as unknown:
+            fault = Fault("unknown", unknown.code)
+        except Exception as broken:  # noqa: BLE001 - one saga's failure is its own
+            fault = fault_of(self.step, broken)
+            if fault.meaning == "unknown":
+                fault, row = self._after_unknown(given, begun, fault)
+        seconds = self.tools.monotonic() - began
+        if fault is None:
+            return self._done(token, row | {"seconds": seconds})
+        return self._failed(token, begun, fault, seconds)
+
+    def _begin(self, token: Token) -> _Begun | tuple[Come, Any]:
+        """Write the intent, in a transaction of its own."""
+        now = self.tools.clock.now()
+        with self.tools.store.write() as connection:
+            held = next(iter(fence(connection, [token], FORWARD, self.run_id)), None)
+            if held is None:
+                return "lost", None
+            known = steps_of(connection, [held], {self.step.name, *self.step.needs})
+            before = known.get((held.id, self.step.name))
+            if before is not None and before.state == StepState.DONE:
+                return "again", None
+            if overdue(held, now) and not past_pivot(connection, self.saga, held):
+                turn_round(connection, self.saga, held, "deadline", None)
+                return "broken", "deadline"
+            try:
+                given = input_of(self.step, held, known)
+            except Exception as broken:  # noqa: BLE001 - what earlier steps left is nothing to try again with
+                error = fault_of(replace_outside(self.step), broken).as_json(self.step.name)
+                turn_round(connection, self.saga, held, "step_failed", error)
+                return "broken", error["class"]
+            doubtful = (
+                self.step.outside and before is not None and before.state in {StepState.RUNNING, StepState.UNKNOWN}
+            )
+            row = step_row(held, self.step.name, before, state=StepState.RUNNING, began_at=held.at)
+            write_steps(connection, [row], known)
+            return _Begun(held, before, given, doubtful)
+
+    def _call(self, function: Any, *arguments: Any) -> Any:
+        future = self.calls.submit(function, *arguments)
+        try:
+            return future.result(self.step.timeout_s)
+        except NotInTime:
+            future.cancel()
+            raise
+
+    def _probed(self, given: Any, handed: Any) -> Done | None:
+        """Return the result of an effect that happened; None: it did not. Raises _StillUnknownError."""
+        assert self.step.probe is not None  # noqa: S101 - the gate asks for one
+        try:
+            found = self._call(self.step.probe, given, handed)
+        except Exception as broken:
+            raise _StillUnknownError(type(broken).__name__) from broken
+        if not isinstance(found, Probed) or found.outcome == "unknown":
+            raise _StillUnknownError("unknown")
+        if found.outcome == "there":
+            if found.done is None:
+                raise _StillUnknownError("no_result")
+            return found.done
+        return None
+
+    def _after_unknown(self, given: Any, begun: _Begun, fault: Fault) -> tuple[Fault | None, dict[str, Any]]:
+        """Ask the probe what became of a call that failed: done after all, absent and to be tried again, or unknown."""
+        try:
+            answer = self._probed(given, begun.given)
+            if answer is not None:
+                return None, done_row(begun.held, self.step, begun.row, answer)
+        except _StillUnknownError:
+            return fault, {}
+        return Fault("transient", fault.code), {}
+
+    def _done(self, token: Token, row: dict[str, Any]) -> tuple[Come, Any]:
+        with self.tools.store.write() as connection:
+            held = next(iter(fence(connection, [token], FORWARD, self.run_id)), None)
+            if held is None:
+                return "lost", None
+            write_steps(connection, [row | {"done_at": held.at}], {(held.id, self.step.name)})
+            note_progress(connection, [held.id])
+            finish(connection, self.saga, self.step, [held], self.tools.clock.now())
+        return "done", None
+
+    def _failed(self, token: Token, begun: _Begun, fault: Fault, seconds: float) -> tuple[Come, Any]:
+        now = self.tools.clock.now()
+        with self.tools.store.write() as connection:
+            held = next(iter(fence(connection, [token], FORWARD, self.run_id)), None)
+            if held is None:
+                return "lost", None
+            row, attempt, at = failed_row(self.tools, held, self.step, begun.row, fault, now, self.run_id, seconds)
+            if fault.meaning == "unknown":
+                row["state"] = StepState.UNKNOWN
+                at = self._ask_again_at(now, row["attempts"])
+            write_steps(connection, [row], {(held.id, self.step.name)})
+            note_attempts(connection, [attempt])
+            if at is not None:
+                return "passing", at
+            if fault.meaning == "unknown":
+                doubt(connection, held, fault.as_json(self.step.name))
+            else:
+                turn_round(connection, self.saga, held, "step_failed", fault.as_json(self.step.name))
+            return "broken", fault.code
+
+    def _ask_again_at(self, now: datetime, attempts: int) -> datetime | None:
+        if attempts >= self.step.retry.attempts:
+            return None
+        return wait_until(now, self.step.retry, attempts, self.tools.random)
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A step whose intent is written. row: as it was before; doubtful: a former try left no result."""
+
+    held: Held
+    row: Any
+    given: Any
+    doubtful: bool
+
+
+class _StillUnknownError(Exception):
+    """The probe could not tell either."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def replace_outside(step: Step) -> Step:
+    """Return a step as if it were inside: before its call, nothing can have happened."""
+    return step.model_copy(update={"outside": False})

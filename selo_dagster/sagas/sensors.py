@@ -1,0 +1,122 @@
+"""The sensors: one starts what the journal says is to be done, one watches what does not get on. Both read levels."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import dagster as dg
+
+from selo_dagster.boundary import private_boundary
+from selo_dagster.clock import Clock, SystemClock
+from selo_dagster.sagas.claim import claimable_count
+from selo_dagster.sagas.definition import Saga
+from selo_dagster.sagas.monitor import watch
+from selo_dagster.sagas.ops import CLAIM, DIRECTION_TAG, TYPE_TAG
+from selo_dagster.sagas.reconcile import RunEnd, reconcile, runs_that_hold
+from selo_dagster.sagas.registry import Registry
+from selo_dagster.sagas.states import COMPENSATE, FORWARD
+from selo_dagster.settings import process_settings
+from selo_dagster.store.engine import Store
+from selo_dagster.store.heartbeats import beat
+from selo_dagster.store.opening import open_store
+
+RUNS: Final = "saga_runs"
+MONITOR: Final = "saga_monitor"
+RUNS_INTERVAL_S: Final = 5
+MONITOR_INTERVAL_S: Final = 60
+NOT_YET_CLAIMING: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+]
+Jobs = Mapping[tuple[str, int], dg.JobDefinition]
+
+
+def saga_runs_sensor(registry: Registry, jobs: Jobs, clock: Callable[[], Clock] = SystemClock) -> dg.SensorDefinition:
+    """Build the sensor that asks for runs: start, recovery, compensation. A tick lost or repeated changes nothing."""
+
+    @dg.sensor(
+        name=RUNS,
+        jobs=list(jobs.values()),
+        minimum_interval_seconds=RUNS_INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for runs of sagas that are to be done, undone or gone on with, and frees what runs hold "
+        "that have ended; a terminated run is a wish to cancel.",
+    )
+    def saga_runs(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        with private_boundary(RUNS), open_store(process_settings()) as store:
+            yield from _tick(context, store, registry, jobs, clock())
+
+    return saga_runs
+
+
+def _tick(
+    context: dg.SensorEvaluationContext, store: Store, registry: Registry, jobs: Jobs, clock: Clock
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    now = clock.now()
+    with store.read() as connection:
+        holding = runs_that_hold(connection)
+    with store.write() as connection:
+        found = reconcile(connection, registry, run_ends(context.instance, holding), now)
+    asked = 0
+    for key, saga in registry.by_version.items():
+        for direction in (COMPENSATE, FORWARD):
+            with store.read() as connection:
+                ready = claimable_count(connection, saga, direction, now)
+            if not ready:
+                continue
+            found[f"{saga.name}_{direction}"] = ready
+            for _ in range(_wanted(context.instance, saga, jobs[key].name, direction, ready)):
+                asked += 1
+                yield dg.RunRequest(
+                    job_name=jobs[key].name,
+                    run_config={"ops": {CLAIM: {"config": {"direction": direction}}}},
+                    tags={TYPE_TAG: saga.name, DIRECTION_TAG: direction},
+                )
+    with store.write() as connection:
+        beat(connection, RUNS, {**found, "asked": asked})
+    if not asked:
+        yield dg.SkipReason(
+            ", ".join(f"{what} {number}" for what, number in found.items() if number) or "nothing to do"
+        )
+
+
+def _wanted(instance: dg.DagsterInstance, saga: Saga, job: str, direction: str, ready: int) -> int:
+    del saga
+    waiting = instance.get_runs_count(
+        dg.RunsFilter(job_name=job, statuses=NOT_YET_CLAIMING, tags={DIRECTION_TAG: direction})
+    )
+    return max(0, math.ceil(ready / process_settings().cohort_size) - waiting)
+
+
+def run_ends(instance: dg.DagsterInstance, run_ids: list[str]) -> dict[str, RunEnd]:
+    """Return what Dagster knows of the ends of some runs; one without a record has ended."""
+    if not run_ids:
+        return {}
+    found: dict[str, RunEnd] = dict.fromkeys(run_ids, "ended")
+    for run in instance.get_runs(dg.RunsFilter(run_ids=run_ids)):
+        if run.status == dg.DagsterRunStatus.CANCELED:
+            found[run.run_id] = "cancelled"
+        elif not run.is_finished:
+            found[run.run_id] = "alive"
+    return found
+
+
+def saga_monitor_sensor(registry: Registry, clock: Callable[[], Clock] = SystemClock) -> dg.SensorDefinition:
+    """Build the sensor that watches; its own heartbeat is watched by `selo status`."""
+
+    @dg.sensor(
+        name=MONITOR,
+        minimum_interval_seconds=MONITOR_INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells apart sagas that work, wait, are late, dead, parked or in doubt; leaves alerts and starts "
+        "anew what policy allows.",
+    )
+    def saga_monitor(_context: dg.SensorEvaluationContext) -> Iterator[dg.SkipReason]:
+        with private_boundary(MONITOR), open_store(process_settings()) as store, store.write() as connection:
+            watched = watch(connection, registry, clock().now())
+            beat(connection, MONITOR, {**watched.conditions, "restarted": len(watched.restarted)})
+        said = ", ".join(f"{name} {number}" for name, number in sorted(watched.conditions.items()))
+        yield dg.SkipReason(said or "no saga is under way")
+
+    return saga_monitor

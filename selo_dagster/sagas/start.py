@@ -1,0 +1,124 @@
+"""Starting a saga: one row, in the caller's transaction; its business key is the de-duplication."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import Connection, select
+
+from selo_dagster.errors import SeloError
+from selo_dagster.people.tables import ACTIVE, users
+from selo_dagster.sagas.definition import Saga
+from selo_dagster.sagas.states import FORWARD, PENDING
+from selo_dagster.sagas.tables import saga_definitions, sagas
+from selo_dagster.store.upsert import insert_missing
+
+LONGEST_KEY = 200
+
+
+@dataclass(frozen=True)
+class Started:
+    """A saga that was asked for. existing: it was there already, by its key."""
+
+    id: str
+    state: str
+    existing: bool
+
+
+def start(
+    connection: Connection,
+    saga: Saga,
+    *,
+    user_id: str,
+    key: str,
+    given: Mapping[str, Any] | BaseModel,
+    now: datetime,
+    new_id: Callable[[], str],
+) -> Started:
+    """Ask for a saga in the caller's transaction; the same type, person and key asks once.
+
+    given: of the saga's input model. Raises SeloError `bad_input`, `bad_key`, `unknown_user`, and `duplicate` where
+    the saga says so.
+    """
+    if not 1 <= len(key) <= LONGEST_KEY or not key.isprintable():
+        raise SeloError("bad_key", f"a saga's key is text of 1 to {LONGEST_KEY} printable characters")
+    document = checked_input(saga, given).model_dump(mode="json")
+    state = connection.execute(select(users.c.state).where(users.c.id == user_id)).scalar()
+    if state != ACTIVE:
+        raise SeloError("unknown_user", f"there is nobody {user_id[:80]!r}")
+    remember_definition(connection, saga)
+    saga_id = new_id()
+    added = insert_missing(
+        connection,
+        sagas,
+        [
+            {
+                "id": saga_id,
+                "type": saga.name,
+                "version": saga.version,
+                "fingerprint": saga.fingerprint,
+                "user_id": user_id,
+                "key": key,
+                "input": document,
+                "state": PENDING,
+                "direction": FORWARD,
+                "created_at": now,
+                "deadline_at": now + timedelta(seconds=saga.deadline_s),
+            }
+        ],
+    )
+    if added:
+        return Started(saga_id, PENDING, existing=False)
+    there = connection.execute(
+        select(sagas.c.id, sagas.c.state).where(
+            sagas.c.type == saga.name, sagas.c.user_id == user_id, sagas.c.key == key
+        )
+    ).one()
+    if saga.duplicates == "reject":
+        raise SeloError("duplicate", f"{saga.name} with this key is there already: {there.id}, {there.state}")
+    return Started(there.id, there.state, existing=True)
+
+
+def checked_input(saga: Saga, given: Mapping[str, Any] | BaseModel) -> BaseModel:
+    """Return an input as the saga declares it. Raises SeloError `bad_input`, which names fields and no values."""
+    document = given.model_dump(mode="json") if isinstance(given, BaseModel) else dict(given)
+    try:
+        return saga.input.model_validate(document)
+    except ValidationError as refused:
+        faults = refused.errors(include_url=False, include_input=False, include_context=False)
+        where = "; ".join(
+            f"{'.'.join(str(part) for part in one['loc']) or 'input'}: {one['type']}" for one in faults[:5]
+        )
+        raise SeloError("bad_input", f"{saga.name} does not take this input: {where}") from None
+
+
+def remember_definition(connection: Connection, saga: Saga) -> None:
+    """Keep a definition beside what uses it. Raises SeloError `changed_definition` for another under its version."""
+    there = connection.execute(
+        select(saga_definitions.c.fingerprint).where(
+            saga_definitions.c.type == saga.name, saga_definitions.c.version == saga.version
+        )
+    ).scalar()
+    if there is None:
+        insert_missing(
+            connection,
+            saga_definitions,
+            [
+                {
+                    "type": saga.name,
+                    "version": saga.version,
+                    "fingerprint": saga.fingerprint,
+                    "document": saga.document,
+                }
+            ],
+        )
+    elif there != saga.fingerprint:
+        raise SeloError(
+            "changed_definition",
+            f"the saga {saga.name!r} was changed under version {saga.version}, which is in use: "
+            "give the changed one a new version and keep the old one beside it",
+        )
