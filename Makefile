@@ -40,8 +40,9 @@ check: $(VENV)/.dev ## format, lint, types, imports between rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev ## measure the engine, and a night of 10 000 people on both databases
+bench: $(VENV)/.dev ## measure the engine, the triggers, and a night of 10 000 people on both databases
 	$(BIN)/python -m bench.engine
+	$(BIN)/python -m bench.triggers
 	$(BIN)/python -m bench.night
 
 test-scale: $(VENV)/.dev ## the full form of the slow suites

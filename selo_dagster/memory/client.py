@@ -9,13 +9,14 @@ The rules are those of `selo ingest`, and so is the form. Plain SQL does as well
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
 
 from selo_dagster.errors import SeloError
-from selo_dagster.memory.lines import parse_line
+from selo_dagster.memory.lines import AnyLine, parse_line
 from selo_dagster.memory.settling import Numbered, settle
 from selo_dagster.people.keys import Token, random_key
 from selo_dagster.people.registry import Registry
@@ -33,7 +34,7 @@ def write(
     Raises SeloError with the code and sentence that `selo ingest` would print for the first one that is refused;
     nothing of this call is kept then, and the caller's transaction goes on.
     """
-    lines = [Numbered(number, parse_line(dict(record))) for number, record in enumerate(records, start=1)]
+    lines = [Numbered(number, _line(number, record)) for number, record in enumerate(records, start=1)]
     if not lines:
         return []
     undone = connection.begin_nested()
@@ -45,3 +46,17 @@ def write(
         raise SeloError(code, f"record {refused.number}: {sentence}")
     undone.commit()
     return [one.verdict for one in settled]
+
+
+def _line(number: int, record: Mapping[str, Any]) -> AnyLine:
+    """Return a record as the line that it would be in a file; only what JSON can hold passes."""
+    try:
+        plain = json.loads(json.dumps(dict(record), allow_nan=False))
+    except (TypeError, ValueError, RecursionError):
+        raise SeloError("bad_payload", f"record {number}: it holds something that JSON cannot") from None
+    if plain != record and any(not isinstance(name, str) for name in record):
+        raise SeloError("bad_payload", f"record {number}: the names of the fields must be text")
+    try:
+        return parse_line(plain)
+    except SeloError as refused:
+        raise SeloError(refused.code, f"record {number}: {refused.message}") from None

@@ -97,6 +97,11 @@ class EventType:
     payload: type[Payload]
     weight: str | None = None
 
+    def __post_init__(self) -> None:
+        """Check it. Raises SeloError `bad_event_type`."""
+        if self.weight is not None and self.weight not in self.fields:
+            raise SeloError("bad_event_type", f"the event {self.name!r} is weighed by {self.weight!r}, which it lacks")
+
     @cached_property
     def fields(self) -> frozenset[str]:
         """The declared fields of the payload."""
@@ -118,9 +123,10 @@ class EventType:
         declared = self.payload.model_fields.get(name)
         if declared is None:
             return SeloError("bad_payload", f"payload is not one of {self.name}")
+        rule = declared.description or "is not of the declared form"
         if declared.is_required():
-            return SeloError("missing_field", f"payload.{name} is required and {declared.description}")
-        return SeloError("bad_payload", f"payload.{name} {declared.description}")
+            return SeloError("missing_field", f"payload.{name} is required and {rule}")
+        return SeloError("bad_payload", f"payload.{name} {rule}")
 
 
 DATABASE: Final = "a database trigger on the table's inserts"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
@@ -107,6 +108,13 @@ class Custom(Declared):
 
     type: Literal["custom"] = "custom"
     evaluator: Callable[[Happening], bool]
+
+    @model_validator(mode="after")
+    def _answers_at_once(self) -> Custom:
+        called = getattr(self.evaluator, "__call__", None)  # noqa: B004 - an object's own, to see whether it is async
+        if inspect.iscoroutinefunction(self.evaluator) or inspect.iscoroutinefunction(called):
+            raise ValueError("its evaluator answers when it returns: it cannot be async")
+        return self
 
     def holds(self, one: Happening, kept: Sequence[Kept]) -> bool:  # noqa: ARG002
         """Tell whether it holds for an event. Raises whatever the function raises: that parks the event."""

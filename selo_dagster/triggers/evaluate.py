@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from selo_dagster.triggers.conditions import MismatchError
 from selo_dagster.triggers.happening import Happening
-from selo_dagster.triggers.kept import Kept, within
+from selo_dagster.triggers.kept import Kept, matched, remember
 from selo_dagster.triggers.patterns import Idle
 from selo_dagster.triggers.rule import Rule
 
@@ -77,7 +77,7 @@ def evaluate(
     if found:
         memory.upto = max(memory.upto, found[-1].seq)
     if isinstance(rule.pattern, Idle):
-        memory.due_at = rule.pattern.due_at(memory.kept)
+        memory.due_at = rule.pattern.due_at(matched(memory.kept))
     return result
 
 
@@ -99,7 +99,7 @@ def _seen(rule: Rule, memory: Memory, one: Happening, result: Evaluated) -> str:
 def _match(rule: Rule, memory: Memory, one: Happening) -> list[Kept] | None:
     counted = any(limit.event_type == one.type for limit in rule.thresholds)
     if counted:
-        _keep(rule, memory, Kept.of(one))
+        remember(memory.kept, Kept.of(one), rule.window_s)
     if one.type not in rule.events and rule.pattern is None:
         return None
     if rule.condition is not None and one.type in rule.events and not rule.condition.holds(one, memory.kept):
@@ -111,24 +111,29 @@ def _match(rule: Rule, memory: Memory, one: Happening) -> list[Kept] | None:
     marks = rule.pattern.marks(one) if one.type in rule.pattern.watched else None
     if marks is None:
         return None
-    _keep(rule, memory, Kept.of(one, marks))
-    match = rule.pattern.match(memory.kept, one)
+    remember(memory.kept, Kept.of(one, marks), rule.window_s)
+    match = rule.pattern.match(matched(memory.kept), one)
     if match is not None:
-        # What has made a pattern whole is used up: it does not complete the next one as well.
-        used = {seen.seq for seen in match}
-        memory.kept = [seen for seen in memory.kept if seen.seq not in used]
+        _use_up(rule, memory, match)
     return match
 
 
-def _keep(rule: Rule, memory: Memory, one: Kept) -> None:
-    others = [seen for seen in memory.kept if seen.seq != one.seq]
-    memory.kept = within([*others, one], rule.window_s)
+def _use_up(rule: Rule, memory: Memory, match: Sequence[Kept]) -> None:
+    """Let what has made a pattern whole not complete the next one as well; a threshold still counts it."""
+    used = {seen.seq for seen in match}
+    counted = {limit.event_type for limit in rule.thresholds}
+    memory.kept = [
+        replace(seen, marks=None) if seen.seq in used else seen
+        for seen in memory.kept
+        if seen.seq not in used or seen.type in counted
+    ]
 
 
-def idle_firing(memory: Memory, now: datetime) -> Firing | None:
+def idle_firing(rule: Rule, memory: Memory, now: datetime) -> Firing | None:
     """Return the firing of somebody who has fallen silent, or talked for long enough; it is used up with it."""
-    if memory.due_at is None or memory.due_at > now or not memory.kept:
+    talked = matched(memory.kept)
+    if memory.due_at is None or memory.due_at > now or not talked:
         return None
-    fired = Firing(tuple(memory.kept))
-    memory.kept, memory.due_at = [], None
-    return fired
+    memory.due_at = None
+    _use_up(rule, memory, talked)
+    return Firing(tuple(talked))

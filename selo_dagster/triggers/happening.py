@@ -19,7 +19,11 @@ USUAL_WEIGHT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One event. weight: 0-1; fields: the declared ones of its payload that are set; age_s: when it arrived."""
+    """One event.
+
+    at: when it happened, but never after it arrived, so that one clock that runs ahead does not silence a person.
+    weight: 0-1; fields: the declared ones of its payload that are set and not null; age_s: when it arrived.
+    """
 
     seq: int
     type: str
@@ -37,10 +41,19 @@ class Happening:
         value = self.fields.get(field)
         if value is None:
             return None
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        text = json.dumps(value, sort_keys=True, ensure_ascii=True)
+        text = json.dumps(_plain(value), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """Return a JSON value with one form for each number: 1 and 1.0 are the same."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return value
 
 
 def happening_of(event: StreamEvent, declared: EventType) -> Happening:
@@ -54,7 +67,8 @@ def happening_of(event: StreamEvent, declared: EventType) -> Happening:
     if not isinstance(event.payload, dict):
         raise SeloError("bad_payload", "payload is no JSON object")
     payload = declared.checked(event.payload)
-    fields = {name: value for name in declared.fields if (value := getattr(payload, name)) is not None}
+    given = declared.fields & payload.model_fields_set
+    fields = {name: value for name in given if (value := getattr(payload, name)) is not None}
     weight = fields.get(declared.weight) if declared.weight else None
     return Happening(
         seq=event.seq,
@@ -62,7 +76,7 @@ def happening_of(event: StreamEvent, declared: EventType) -> Happening:
         origin=event.origin,
         ref=event.ref,
         user_id=event.user_id,
-        at=event.at,
+        at=min(event.at, event.arrived_at),
         arrived_at=event.arrived_at,
         age_s=(event.arrived_at - event.at).total_seconds(),
         weight=USUAL_WEIGHT if weight is None else float(weight),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -42,11 +43,14 @@ class Frequency(Watching):
     def match(self, kept: Sequence[Kept], one: Happening) -> Match | None:
         """Return the events of a window around `one` that reaches every count."""
 
-        def reached(window: Match) -> bool:
+        def reached(window: Sequence[Kept]) -> bool:
             counts = Counter(seen.type for seen in window)
             return all(counts[name] >= least for name, least in self.thresholds.items())
 
-        return _first_window(kept, one.at, self.watched, self.time_window_seconds, reached)
+        # What all that is remembered does not reach, no window does.
+        return (
+            None if not reached(kept) else _first_window(kept, one.at, self.watched, self.time_window_seconds, reached)
+        )
 
 
 class WeightSum(Watching):
@@ -65,11 +69,13 @@ class WeightSum(Watching):
     def match(self, kept: Sequence[Kept], one: Happening) -> Match | None:
         """Return the events of a window around `one` that weighs enough."""
 
-        def reached(window: Match) -> bool:
+        def reached(window: Sequence[Kept]) -> bool:
             # A hair less than the total counts: tenths do not add up exactly in binary.
             return sum(seen.weight for seen in window) >= self.total - 1e-9
 
-        return _first_window(kept, one.at, self.watched, self.time_window_seconds, reached)
+        return (
+            None if not reached(kept) else _first_window(kept, one.at, self.watched, self.time_window_seconds, reached)
+        )
 
 
 class Step(Declared):
@@ -115,13 +121,13 @@ class StepSequence(Watching):
         """Return the events of the newest complete sequence."""
         ordered = sorted(kept, key=lambda seen: (seen.at, seen.seq))
         for start in reversed(range(len(ordered))):
-            if "0" not in ordered[start].marks:
+            if "0" not in (ordered[start].marks or ()):
                 continue
             found = [ordered[start]]
             for seen in ordered[start + 1 :]:
                 if (seen.at - found[0].at).total_seconds() > self.timeout_seconds:
                     break
-                if str(len(found)) in seen.marks:
+                if str(len(found)) in (seen.marks or ()):
                     found.append(seen)
                     if len(found) == len(self.sequence):
                         return found
@@ -174,8 +180,8 @@ class Correlation(Watching):
     def _pairs(pair: Pair, source: Kept, target: Kept) -> bool:
         if (source.type, target.type) != (pair.source_type, pair.target_type):
             return False
-        value = source.marks.get(pair.source_field)
-        return value is not None and value == target.marks.get(pair.target_field)
+        value = (source.marks or {}).get(pair.source_field)
+        return value is not None and value == (target.marks or {}).get(pair.target_field)
 
 
 class Idle(Watching):
@@ -202,18 +208,30 @@ class Idle(Watching):
         return None
 
     def due_at(self, kept: Sequence[Kept]) -> datetime | None:
-        """Return when it fires if nothing more happens; None: too little has happened."""
+        """Return when it fires if nothing more happens; None: too little has happened.
+
+        The maximum wait begins with the present stretch of talk, which a silence separates from the one before.
+        """
         if len(kept) < self.at_least:
             return None
-        first, last = min(seen.at for seen in kept), max(seen.at for seen in kept)
-        return min(last + timedelta(seconds=self.idle_seconds), first + timedelta(seconds=self.maximum_wait_seconds))
+        silence = timedelta(seconds=self.idle_seconds)
+        times = sorted(seen.at for seen in kept)
+        first = times[0]
+        for earlier, later in pairwise(times):
+            if later - earlier > silence:
+                first = later
+        return min(times[-1] + silence, first + timedelta(seconds=self.maximum_wait_seconds))
 
 
 Pattern = Annotated[Frequency | WeightSum | StepSequence | Correlation | Idle, Field(discriminator="type")]
 
 
 def _first_window(
-    kept: Sequence[Kept], at: datetime, types: frozenset[str], window_s: float, reached: Callable[[Match], bool]
+    kept: Sequence[Kept],
+    at: datetime,
+    types: frozenset[str],
+    window_s: float,
+    reached: Callable[[Sequence[Kept]], bool],
 ) -> Match | None:
     """Return the first window that holds the instant `at`, ends with an event and is enough."""
     length = timedelta(seconds=window_s)

@@ -128,9 +128,15 @@ def typed(found: Iterable[StreamEvent], catalogue: Catalogue) -> tuple[list[Happ
         try:
             happened.append(happening_of(event, catalogue.types[event.type]))
         except SeloError as refused:
-            rules = [name for name, rule in catalogue.rules.items() if event.type in rule.watched]
-            faults.append(Fault.of(event, f"{refused.code}: {refused.message}", rules))
+            faults.append(Fault.of(event, f"{refused.code}: {refused.message}", _watching(catalogue, event.type)))
+        except Exception as broken:  # noqa: BLE001 - a declaration of somebody else's fails for this event alone
+            code = f"declaration_failed: {type(broken).__name__}"
+            faults.append(Fault.of(event, code, _watching(catalogue, event.type)))
     return happened, faults
+
+
+def _watching(catalogue: Catalogue, event_type: str) -> list[str]:
+    return [name for name, rule in catalogue.rules.items() if event_type in rule.watched]
 
 
 @dataclass
@@ -158,8 +164,7 @@ def judge(
         for one in happened:
             if one.type in rule.watched:
                 grouped.setdefault((one.user_id, rule.name), []).append(one)
-    users = {user_id for user_id, _ in grouped}
-    states = read_states(connection, users)
+    states = read_states(connection, grouped)
     fired: dict[Key, list[Firing]] = {}
     changed: dict[Key, State] = {}
     for key, theirs in grouped.items():
@@ -209,11 +214,10 @@ def _look_for_silence(connection: Connection, catalogue: Catalogue, now: datetim
     ).all()
     if not rows:
         return 0
-    known = read_states(connection, (row.user_id for row in rows))
-    changed = {(row.user_id, row.rule): known[row.user_id, row.rule] for row in rows}
+    changed = read_states(connection, [(row.user_id, row.rule) for row in rows])
     fired: dict[Key, list[Firing]] = {}
     for key, state in changed.items():
-        firing = idle_firing(state.memory, now)
+        firing = idle_firing(catalogue.rules[key[1]], state.memory, now)
         if firing is not None:
             fired[key] = [firing]
     result = Judged()

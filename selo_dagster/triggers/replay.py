@@ -76,12 +76,12 @@ def _of_person(rule: Rule, happened: Sequence[Happening], until: datetime) -> It
     fired: list[tuple[datetime, str, Firing]] = []
     watched = sorted((one for one in happened if one.type in rule.watched), key=lambda one: (one.at, one.seq))
     for one in watched:
-        silent = idle_firing(memory, one.at)
+        silent = idle_firing(rule, memory, one.at)
         if silent is not None:
             fired.append((one.at, one.user_id, silent))
         memory.upto = 0
         fired += [(firing.at, one.user_id, firing) for firing in evaluate(rule, memory, [one]).firings]
-    if watched and (silent := idle_firing(memory, until)) is not None:
+    if watched and (silent := idle_firing(rule, memory, until)) is not None:
         fired.append((until, watched[0].user_id, silent))
     for at, user_id, firing in fired:
         cooling = cooldown is not None and cooldown > at

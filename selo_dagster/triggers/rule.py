@@ -30,7 +30,7 @@ class Rule(Declared):
     """One rule.
 
     name: unique; part of the key of what it asks for. events: types of which one makes it fire; with a pattern,
-    types that complete it. flavour: of the triggered kind (memory, emotional, knowledge; empty: none).
+    those to which the condition applies. flavour: of the triggered kind (memory, emotional, knowledge; empty: none).
     cooldown_s: from an accepted request until this person is asked about again for this rule. in_cooldown: what
     happens to causes meanwhile: `remember` lets them join the next request, `collect` makes one at its end.
     delay_s: from the cause until it may be reflected on. max_age_s: an event older than this when it arrived never
@@ -125,7 +125,7 @@ def _faults_of(part: Simple, events: tuple[str, ...], types: Mapping[str, EventT
         held = _held_types(field.annotation)
         if part.operator in ORDERING and not held & {int, float}:
             yield f"{part.operator} cannot be asked of {name}.{part.field}: it is no number"
-        if part.operator in TEXTUAL and not held & {str, list}:
+        if part.operator in TEXTUAL and not held & ({str, list} if part.operator == "contains" else {str}):
             yield f"{part.operator} cannot be asked of {name}.{part.field}: it is no text"
         if part.operator in {"eq", "neq"} and not any(_same_kind(kind, part.value) for kind in held):
             yield f"{name}.{part.field} is never equal to a value of that type"

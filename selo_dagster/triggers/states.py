@@ -32,12 +32,16 @@ class State:
     requests: int = 0
 
 
-def read_states(connection: Connection, user_ids: Iterable[str]) -> dict[Key, State]:
-    """Return what is known of these people."""
+def read_states(connection: Connection, keys: Iterable[Key]) -> dict[Key, State]:
+    """Return what is known of these people and rules."""
+    by_rule: dict[str, list[str]] = {}
+    for user_id, rule in keys:
+        by_rule.setdefault(rule, []).append(user_id)
     found: dict[Key, State] = {}
-    for part in chunked(sorted(set(user_ids))):
-        for row in connection.execute(select(states).where(states.c.user_id.in_(part))):
-            found[row.user_id, row.rule] = state_of(row)
+    for rule, user_ids in sorted(by_rule.items()):
+        for part in chunked(sorted(user_ids)):
+            for row in connection.execute(select(states).where(states.c.user_id.in_(part), states.c.rule == rule)):
+                found[row.user_id, row.rule] = state_of(row)
     return found
 
 

@@ -56,7 +56,7 @@ def _named(one: Claim) -> list[tuple[str, str]]:
     """Return (origin, id) of everything that caused a claim: memories of a request, causes of a trigger."""
     said = one.cause or {}
     memories_named = [("memory", str(memory)) for memory in said.get("memories") or []]
-    # As the trigger wrote them: [number, instant, type, origin, id, weight, …].
+    # As the trigger wrote them: [number, microseconds, type, origin, id, weight, …].
     causes = [(str(row[3]), str(row[4])) for row in said.get("causes") or []]
     return list(dict.fromkeys([*memories_named, *causes]))
 

@@ -1,0 +1,1 @@
+"""Triggers: what strong moments ask for."""
