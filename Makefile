@@ -40,9 +40,14 @@ check: $(VENV)/.dev ## format, lint, types, imports between rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev ## measure the engine, the triggers, and a night of 10 000 people on both databases
+$(VENV)/.bench: requirements-bench.txt $(VENV)/.dev
+	$(PIP) install --no-deps --require-hashes -r requirements-bench.txt
+	@touch $@
+
+bench: $(VENV)/.bench ## measure the engine, the triggers, the sagas, and a night of 10 000 people on both databases
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.triggers
+	$(BIN)/python -m bench.sagas
 	$(BIN)/python -m bench.night
 
 test-scale: $(VENV)/.dev ## the full form of the slow suites

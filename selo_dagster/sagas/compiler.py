@@ -15,6 +15,7 @@ from selo_dagster.sagas.ops import (
     VERDICT,
     claim_op,
     forward_op,
+    own_name,
     settle_op,
     undo_op,
     verdict_op,
@@ -38,8 +39,9 @@ def job_of(saga: Saga, *, newest: bool = True) -> dg.JobDefinition:
         name=f"{job_name(saga, newest=newest)}_graph",
         node_defs=[claim_op(saga), _forward(saga), _compensation(saga)],
         dependencies={
-            FORWARD: {START: dg.DependencyDefinition(CLAIM, FORWARD)},
-            COMPENSATION: {START: dg.DependencyDefinition(CLAIM, COMPENSATE)},
+            _called(saga, CLAIM): {},
+            _called(saga, FORWARD): {START: dg.DependencyDefinition(CLAIM, FORWARD)},
+            _called(saga, COMPENSATION): {START: dg.DependencyDefinition(CLAIM, COMPENSATE)},
         },
     )
     return graph.to_job(
@@ -55,6 +57,7 @@ def job_of(saga: Saga, *, newest: bool = True) -> dg.JobDefinition:
 def _forward(saga: Saga) -> dg.GraphDefinition:
     needs = {step.name: sorted(step.needs) for step in saga.steps}
     return _graph(
+        saga,
         FORWARD,
         [forward_op(saga, step) for step in saga.order],
         needs,
@@ -71,6 +74,7 @@ def _compensation(saga: Saga) -> dg.GraphDefinition:
     }
     roots = sorted(f"{UNDO_PREFIX}{step.name}" for step in saga.steps if not step.needs)
     return _graph(
+        saga,
         COMPENSATION,
         [undo_op(saga, step) for step in reversed(saga.order)],
         needs,
@@ -80,7 +84,13 @@ def _compensation(saga: Saga) -> dg.GraphDefinition:
     )
 
 
+def _called(saga: Saga, name: str) -> dg.NodeInvocation:
+    """Return a node that is called by its plain name in its graph; definitions have names of their own everywhere."""
+    return dg.NodeInvocation(own_name(saga, name), alias=name)
+
+
 def _graph(
+    saga: Saga,
     name: str,
     ops: list[dg.OpDefinition],
     needs: Mapping[str, list[str]],
@@ -88,10 +98,12 @@ def _graph(
     last_name: str,
     before_last: list[str],
 ) -> dg.GraphDefinition:
-    dependencies: dict[Any, Any] = {op: {START: _on(before)} for op, before in needs.items() if before}
-    dependencies[last_name] = {START: _on(before_last)}
+    dependencies: dict[Any, Any] = {
+        _called(saga, op): {START: _on(before)} if before else {} for op, before in needs.items()
+    }
+    dependencies[_called(saga, last_name)] = {START: _on(before_last)}
     return dg.GraphDefinition(
-        name=name,
+        name=own_name(saga, name),
         node_defs=[*ops, last],
         dependencies=dependencies,
         input_mappings=[

@@ -16,13 +16,14 @@ QUIET = frozenset({"claim", "settle", "verdict"})
 @dg.failure_hook(name="saga_step_failed")
 def saga_step_failed(context: dg.HookContext) -> None:
     """Give back, or turn round, what this run still holds at this step without an outcome."""
-    if context.op.name in QUIET:
+    op = context.step_key.rsplit(".", 1)[-1]
+    if op in QUIET:
         return
     with private_boundary("saga_step_failed"), open_store(process_settings()) as store:
         with store.read() as connection:
             tokens = held_by(connection, context.run_id)
         code = _code(context.op_exception)
-        acted = after_escape(store, registry(), tokens, context.op.name, context.run_id, code)
+        acted = after_escape(store, registry(), tokens, op, context.run_id, code)
     context.log.info(f"after {code}: {acted}")
 
 

@@ -53,11 +53,16 @@ class StepError(Exception):
     """Stands for an error whose text must stay inside: its class only."""
 
 
+def own_name(saga: Saga, name: str) -> str:
+    """Return the name of an op's or graph's definition: unique in a repository, as Dagster wants it."""
+    return f"{saga.name}_v{saga.version}_{name}"
+
+
 def claim_op(saga: Saga) -> dg.OpDefinition:
     """Build the op that claims a cohort in one direction."""
 
     @dg.op(
-        name=CLAIM,
+        name=own_name(saga, CLAIM),
         description=f"Claims a cohort of {saga.name} in one direction: undo before forward, first come first served.",
         out={
             FORWARD: dg.Out(dg.Nothing, is_required=False),
@@ -109,7 +114,7 @@ def forward_op(saga: Saga, step: Step) -> dg.OpDefinition:
     """Build the op of one step forward."""
 
     @dg.op(
-        name=step.name,
+        name=own_name(saga, step.name),
         description=f"{step.says} ({step.kind}{', outside the database' if step.outside else ''}).",
         ins={"start": dg.In(dg.Nothing)},
         out=dg.Out(dg.Nothing),
@@ -145,7 +150,7 @@ def undo_op(saga: Saga, step: Step) -> dg.OpDefinition:
     how = step.irreversible or ("is undone" if step.compensation else "changed nothing")
 
     @dg.op(
-        name=f"{UNDO_PREFIX}{step.name}",
+        name=own_name(saga, f"{UNDO_PREFIX}{step.name}"),
         description=f"Undoes: {step.says} ({how}).",
         ins={"start": dg.In(dg.Nothing)},
         out=dg.Out(dg.Nothing),
@@ -164,7 +169,7 @@ def settle_op(saga: Saga) -> dg.OpDefinition:
     """Build the op that names, at the end of a forward run, the sagas that broke in it."""
 
     @dg.op(
-        name=SETTLE,
+        name=own_name(saga, SETTLE),
         description=f"Ends red, naming them, if some {saga.name} of this run did not come through.",
         ins={"start": dg.In(dg.Nothing)},
         out=dg.Out(dg.Nothing),
@@ -194,7 +199,7 @@ def verdict_op(saga: Saga) -> dg.OpDefinition:
     """Build the op that says what the way back came to."""
 
     @dg.op(
-        name=VERDICT,
+        name=own_name(saga, VERDICT),
         description=f"Says of each {saga.name} of this run what its way back came to; red if something is left.",
         ins={"start": dg.In(dg.Nothing)},
         out=dg.Out(dg.Nothing),

@@ -73,6 +73,7 @@ def ask_for(
             asked.outcomes[name, MERGED] += number
         elif state.cooldown_until is not None and state.cooldown_until > now and rule.in_cooldown == "remember":
             state.waiting = weightiest([*state.waiting, *together.causes])
+            state.waiting_count += len(together.causes)
             asked.outcomes[name, COOLDOWN] += number
         else:
             anew.append((key, together))
@@ -169,7 +170,7 @@ def _ask_anew(
                 zones=zones[key[0]],
                 key=name,
                 at=min(firing.at, now),
-                cause=cause_of(rule, causes, len({one.seq for one in causes})),
+                cause=cause_of(rule, causes, state.waiting_count + len(firing.causes)),
                 ready_at=_begins(rule, state, now) + timedelta(seconds=_wait_s(rule, firing)),
             )
         )
@@ -183,7 +184,7 @@ def _ask_anew(
         state.cooldown_until = begins + timedelta(seconds=rule.cooldown_s) if rule.cooldown_s else None
         state.asked_at = now
         state.requests += 1
-        state.waiting = []
+        state.waiting, state.waiting_count = [], 0
         asked.outcomes[rule.name, ACCEPTED] += 1
         asked.outcomes[rule.name, MERGED] += numbers[key] - 1
         asked.people.add(key[0])

@@ -114,13 +114,14 @@ def cooldowns_command(*, user: str | None, now: str | None, as_json: bool) -> No
 @triggers.command("reset")
 @click.argument("user")
 @click.option("--rule", "rule", metavar="RULE", help="Only the cooldown of this rule.")
+@now_option
 @json_option
-def reset_command(*, user: str, rule: str | None, as_json: bool) -> None:
+def reset_command(*, user: str, rule: str | None, now: str | None, as_json: bool) -> None:
     """End USER's cooldowns, so that the next cause asks at once."""
     _known(catalogue(), () if rule is None else (rule,))
     with open_store(process_settings()) as store, store.write() as connection:
         user_id = person(connection, user)[0]
-        ended = reset_cooldowns(connection, user_id, rule)
+        ended = reset_cooldowns(connection, user_id, clock_at(now).now(), rule)
     if as_json:
         print_json({"user": user_id, "ended": ended})
     else:
@@ -145,16 +146,16 @@ def parked_command(*, events: tuple[int, ...], again: bool, drop: bool, now: str
     moment = clock_at(now).now()
     with open_store(process_settings()) as store:
         with store.write() as connection:
-            there = {row.seq for row in parked_events(connection)}
+            there = {row.seq for row in parked_events(connection, seqs=chosen)}
             missing = sorted((chosen or set()) - there)
             if missing:
                 raise SeloError("unknown_event", f"event {missing[0]} is not parked")
             if again:
                 document |= {"replayed": replay_parked(connection, catalogue(), moment, chosen)["replayed"]}
             if drop:
-                document["dropped"] = settle_parked(connection, sorted(chosen or there), DROPPED, moment)
+                document["dropped"] = settle_parked(connection, sorted(there), DROPPED, moment)
         with store.read() as connection:
-            rows = [row for row in parked_events(connection) if chosen is None or row.seq in chosen]
+            rows = parked_events(connection, seqs=chosen)
     document["parked"] = [
         {"event": row.seq, "user": row.user_id, "type": row.type, "id": row.ref, "code": row.code, "rules": row.rules}
         for row in rows

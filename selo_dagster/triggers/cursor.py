@@ -10,8 +10,8 @@ VERSION = 1
 class Cursor(BaseModel):
     """What Dagster keeps between ticks. seq: number of the last event that was looked at.
 
-    The database knows as well, in the transaction of what was made of the events: the cursor only says from where
-    to look again. Setting it back, or losing it, changes nothing that was done.
+    The database knows the place itself, in the transaction of what was made of the events, and goes by that. So
+    setting the cursor back, or losing it, neither loses nor repeats anything.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -41,11 +41,16 @@ class Firing:
 
 @dataclass
 class Memory:
-    """What a rule remembers of one person. upto: number of the last event that it has seen; due_at: see Idle."""
+    """What a rule remembers of one person.
+
+    upto: number of the last event that it has seen. due_at, began_at: of a pattern that waits for silence, when it
+    fires and when the present stretch of talk began.
+    """
 
     upto: int = 0
     kept: list[Kept] = field(default_factory=list)
     due_at: datetime | None = None
+    began_at: datetime | None = None
 
 
 @dataclass
@@ -77,7 +82,11 @@ def evaluate(
     if found:
         memory.upto = max(memory.upto, found[-1].seq)
     if isinstance(rule.pattern, Idle):
-        memory.due_at = rule.pattern.due_at(matched(memory.kept))
+        talk = matched(memory.kept)
+        memory.began_at = rule.pattern.stretch_began(talk, memory.began_at)
+        memory.due_at = rule.pattern.due_at(talk, memory.began_at)
+    else:
+        memory.due_at = memory.began_at = None
     return result
 
 
@@ -131,9 +140,11 @@ def _use_up(rule: Rule, memory: Memory, match: Sequence[Kept]) -> None:
 
 def idle_firing(rule: Rule, memory: Memory, now: datetime) -> Firing | None:
     """Return the firing of somebody who has fallen silent, or talked for long enough; it is used up with it."""
-    talked = matched(memory.kept)
-    if memory.due_at is None or memory.due_at > now or not talked:
+    if memory.due_at is None or memory.due_at > now:
         return None
-    memory.due_at = None
+    memory.due_at = memory.began_at = None
+    talked = matched(memory.kept)
+    if not talked:
+        return None
     _use_up(rule, memory, talked)
     return Firing(tuple(talked))

@@ -68,7 +68,7 @@ def cooldowns_shown(connection: Connection, now: datetime, user_id: str | None =
             "rule": row.rule,
             "until": row.cooldown_until,
             "asked_at": row.asked_at,
-            "waiting": len(row.waiting),
+            "waiting": row.waiting_count,
         }
         for row in cooling(connection, now, None if user_id is None else [user_id])
     ]

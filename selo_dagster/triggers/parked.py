@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
 from selo_dagster.people.history import chunked
 from selo_dagster.store.upsert import insert_or_update
@@ -68,15 +68,12 @@ class Fault:
 
 
 def park(connection: Connection, faults: Sequence[Fault], now: datetime) -> None:
-    """Put events aside; one that several rules could not judge is one row that names them all."""
+    """Put events aside; one that several rules could not judge is one row that names them all, and no others."""
     together: dict[int, Fault] = {}
     rules: dict[int, set[str]] = {}
     for one in faults:
         together.setdefault(one.seq, one)
         rules.setdefault(one.seq, set()).update(one.rules)
-    for part in chunked(map(str, sorted(together))):
-        for row in connection.execute(select(parked).where(parked.c.seq.in_(map(int, part)), parked.c.state == PARKED)):
-            rules[row.seq].update(row.rules)
     rows = [
         {
             "seq": seq,
@@ -95,9 +92,20 @@ def park(connection: Connection, faults: Sequence[Fault], now: datetime) -> None
     insert_or_update(connection, parked, rows)
 
 
-def parked_events(connection: Connection, *, state: str = PARKED, limit: int = 1_000) -> list[Any]:
-    """Return parked events, oldest first."""
-    return list(connection.execute(select(parked).where(parked.c.state == state).order_by(parked.c.seq).limit(limit)))
+def parked_events(
+    connection: Connection, *, seqs: Collection[int] | None = None, limit: int | None = None
+) -> list[Any]:
+    """Return parked events, oldest first. seqs: only these."""
+    if seqs is None:
+        return list(connection.execute(_parked().limit(limit)))
+    found: list[Any] = []
+    for part in chunked(map(str, sorted(seqs))):
+        found += connection.execute(_parked().where(parked.c.seq.in_([int(seq) for seq in part])))
+    return found
+
+
+def _parked() -> Select[Any]:
+    return select(parked).where(parked.c.state == PARKED).order_by(parked.c.seq)
 
 
 def parked_count(connection: Connection) -> int:
@@ -107,8 +115,11 @@ def parked_count(connection: Connection) -> int:
 
 def settle_parked(connection: Connection, seqs: Sequence[int], state: str, now: datetime) -> int:
     """Say of parked events that they were replayed or dropped; returns how many were parked."""
-    return connection.execute(
-        update(parked)
-        .where(parked.c.seq.in_(sorted(seqs)), parked.c.state == PARKED)
-        .values(state=state, settled_at=now)
-    ).rowcount
+    return sum(
+        connection.execute(
+            update(parked)
+            .where(parked.c.seq.in_([int(seq) for seq in part]), parked.c.state == PARKED)
+            .values(state=state, settled_at=now)
+        ).rowcount
+        for part in chunked(map(str, sorted(seqs)))
+    )

@@ -207,20 +207,32 @@ class Idle(Watching):
         """Return None: no event completes it, time does. See `due_at`."""
         return None
 
-    def due_at(self, kept: Sequence[Kept]) -> datetime | None:
-        """Return when it fires if nothing more happens; None: too little has happened.
+    def stretch_began(self, kept: Sequence[Kept], before: datetime | None = None) -> datetime | None:
+        """Return when the present stretch of talk began: after the last silence. None: nobody talked.
 
-        The maximum wait begins with the present stretch of talk, which a silence separates from the one before.
+        before: what was known of it; more talk than is remembered is still the same stretch.
         """
-        if len(kept) < self.at_least:
+        times = sorted(seen.at for seen in kept)
+        if not times:
             return None
         silence = timedelta(seconds=self.idle_seconds)
-        times = sorted(seen.at for seen in kept)
         first = times[0]
         for earlier, later in pairwise(times):
             if later - earlier > silence:
                 first = later
-        return min(times[-1] + silence, first + timedelta(seconds=self.maximum_wait_seconds))
+        full = len(times) >= KEPT and first == times[0]
+        return min(first, before) if full and before is not None else first
+
+    def due_at(self, kept: Sequence[Kept], began: datetime | None = None) -> datetime | None:
+        """Return when it fires if nothing more happens; None: too little has happened.
+
+        The maximum wait begins with the present stretch of talk, which a silence separates from the one before.
+        """
+        first = began or self.stretch_began(kept)
+        if first is None or len(kept) < self.at_least:
+            return None
+        last = max(seen.at for seen in kept)
+        return min(last + timedelta(seconds=self.idle_seconds), first + timedelta(seconds=self.maximum_wait_seconds))
 
 
 Pattern = Annotated[Frequency | WeightSum | StepSequence | Correlation | Idle, Field(discriminator="type")]

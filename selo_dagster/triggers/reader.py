@@ -15,19 +15,20 @@ from selo_dagster.errors import SeloError
 from selo_dagster.memory.stream import (
     StreamEvent,
     lock_stream,
-    number_committed,
     position,
     read_after,
     set_position,
 )
 from selo_dagster.people.history import zones_of
+from selo_dagster.reflections.days import READER as DAYS_READER
 from selo_dagster.reflections.days import fold_stream
 from selo_dagster.store.engine import Store
 from selo_dagster.triggers.asking import Asked, ask_for
 from selo_dagster.triggers.catalogue import Catalogue
-from selo_dagster.triggers.evaluate import FIRED, Evaluated, Firing, evaluate, idle_firing
+from selo_dagster.triggers.evaluate import FIRED, PARKED, Evaluated, Firing, evaluate, idle_firing
 from selo_dagster.triggers.happening import Happening, happening_of
 from selo_dagster.triggers.parked import Fault, park
+from selo_dagster.triggers.patterns import Idle
 from selo_dagster.triggers.rule import Rule
 from selo_dagster.triggers.states import Key, State, add_counts, read_states, write_states
 from selo_dagster.triggers.states import states as table
@@ -64,26 +65,22 @@ def look_for_triggers(
     now: datetime,
     *,
     catchup_days: int,
-    from_seq: int | None = None,
     budget_s: float = float("inf"),
     batch: int = BATCH,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Looked:
     """Let the rules see every committed event, and whoever has fallen silent; safe in several processes at once.
 
-    from_seq: look again at what came after this number; what a rule has seen before changes nothing. budget_s:
-    begin no further batch after so many seconds; the next look goes on.
+    How far it has come is in the database, in the transaction of what was made of the events. budget_s: begin no
+    further batch after so many seconds; the next look goes on.
     """
     ends = monotonic() + budget_s
     fold_stream(store)
     looked = Looked()
-    with store.read() as connection:
-        done = position(connection, READER)
-    looked.seq = done if from_seq is None else min(from_seq, done)
-    while True:
+    while not looked.drained:
         with store.write() as connection:
             looked.drained = _look_at_batch(connection, catalogue, now, catchup_days, batch, looked)
-        if looked.drained or monotonic() >= ends:
+        if monotonic() >= ends:
             break
     while looked.drained and monotonic() < ends:
         with store.write() as connection:
@@ -96,26 +93,23 @@ def _look_at_batch(
     connection: Connection, catalogue: Catalogue, now: datetime, catchup_days: int, batch: int, looked: Looked
 ) -> bool:
     lock_stream(connection)
-    number_committed(connection, batch)
     done = position(connection, READER)
-    # What is looked at again keeps to itself: it was counted the first time.
-    again = looked.seq < done
-    found = read_after(connection, looked.seq, batch, upto=done if again else None)
+    # Only what was made into days already: somebody whose first word came meanwhile has not "never written".
+    found = read_after(connection, done, batch, upto=position(connection, DAYS_READER))
+    looked.seq = found[-1].seq if found else done
     if not found:
-        looked.seq = max(looked.seq, done)
-        return not again
+        return True
     happened, faults = typed(found, catalogue)
     result = judge(connection, catalogue.rules, happened, now, oldest=now - timedelta(days=catchup_days))
+    result.outcomes.update((rule, PARKED) for fault in faults for rule in fault.rules)
     park(connection, [*faults, *result.faults], now)
-    if not again:
-        add_counts(connection, result.outcomes)
-        set_position(connection, READER, found[-1].seq)
-        looked.events += len(found)
+    add_counts(connection, result.outcomes)
+    set_position(connection, READER, looked.seq)
+    looked.events += len(found)
     looked.outcomes.update(result.outcomes)
     looked.people |= result.people
     looked.parked += len(faults) + len(result.faults)
-    looked.seq = found[-1].seq
-    return not again and len(found) < batch
+    return len(found) < batch
 
 
 def typed(found: Iterable[StreamEvent], catalogue: Catalogue) -> tuple[list[Happening], list[Fault]]:
@@ -206,9 +200,10 @@ def _ask(
 def _look_for_silence(connection: Connection, catalogue: Catalogue, now: datetime, looked: Looked) -> int:
     """Let whoever has fallen silent be asked about; returns how many states were looked at."""
     lock_stream(connection)
+    waiting = sorted(name for name, rule in catalogue.rules.items() if isinstance(rule.pattern, Idle))
     rows = connection.execute(
         select(table.c.user_id, table.c.rule)
-        .where(table.c.due_at <= now, table.c.rule.in_(sorted(catalogue.rules)))
+        .where(table.c.due_at <= now, table.c.rule.in_(waiting))
         .order_by(table.c.due_at, table.c.user_id)
         .limit(IDLE_AT_ONCE)
     ).all()

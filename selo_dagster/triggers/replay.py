@@ -76,13 +76,16 @@ def _of_person(rule: Rule, happened: Sequence[Happening], until: datetime) -> It
     fired: list[tuple[datetime, str, Firing]] = []
     watched = sorted((one for one in happened if one.type in rule.watched), key=lambda one: (one.at, one.seq))
     for one in watched:
+        due_at = memory.due_at
         silent = idle_firing(rule, memory, one.at)
-        if silent is not None:
-            fired.append((one.at, one.user_id, silent))
+        if silent is not None and due_at is not None:
+            fired.append((due_at, one.user_id, silent))
         memory.upto = 0
         fired += [(firing.at, one.user_id, firing) for firing in evaluate(rule, memory, [one]).firings]
-    if watched and (silent := idle_firing(rule, memory, until)) is not None:
-        fired.append((until, watched[0].user_id, silent))
+    due_at = memory.due_at
+    silent = idle_firing(rule, memory, until)
+    if silent is not None and due_at is not None:
+        fired.append((due_at, watched[0].user_id, silent))
     for at, user_id, firing in fired:
         cooling = cooldown is not None and cooldown > at
         if not cooling:
@@ -115,7 +118,7 @@ def replay_parked(
     seqs: only these. An event that still cannot be judged stays parked, with what is wrong with it now.
     """
     lock_stream(connection)
-    rows = [row for row in parked_events(connection) if seqs is None or row.seq in seqs]
+    rows = parked_events(connection, seqs=seqs)
     read = {event.seq: event for event in _by_number(connection, [row.seq for row in rows])}
     replayed: list[int] = []
     still = 0

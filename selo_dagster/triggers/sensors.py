@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from selo_dagster.boundary import private_boundary
 from selo_dagster.clock import Clock, SystemClock
+from selo_dagster.memory.stream import position
 from selo_dagster.people.partitions import KEYS_A_CALL, PARTITIONS
 from selo_dagster.reflections.caused import caused_by
 from selo_dagster.reflections.due import ready_count
@@ -25,7 +26,7 @@ from selo_dagster.store.opening import open_store
 from selo_dagster.triggers.asking import TRIGGERED
 from selo_dagster.triggers.catalogue import Catalogue
 from selo_dagster.triggers.cursor import Cursor, read_cursor
-from selo_dagster.triggers.reader import Looked, look_for_triggers
+from selo_dagster.triggers.reader import READER, Looked, look_for_triggers
 
 NAME: Final = "memory_events"
 INTERVAL_S: Final = 5
@@ -73,14 +74,17 @@ def _tick(
 ) -> dg.SensorResult:
     settings, now = process_settings(), clock.now()
     cursor = read_cursor(context.cursor)
+    with store.read() as connection:
+        seen = position(connection, READER)
     if context.cursor and cursor is None:
         context.log.warning("the cursor could not be read: going on from where the database says")
+    elif cursor is not None and cursor.seq != seen:
+        context.log.info(f"the cursor says {cursor.seq}, the database {seen}: the database knows what was done")
     looked = look_for_triggers(
         store,
         catalogue,
         now,
         catchup_days=settings.catchup_days,
-        from_seq=None if cursor is None else cursor.seq,
         budget_s=budget_s,
     )
     _add_partitions(store, context.instance, looked.people)

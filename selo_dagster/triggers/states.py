@@ -26,6 +26,7 @@ class State:
 
     memory: Memory = field(default_factory=Memory)
     waiting: list[Kept] = field(default_factory=list)
+    waiting_count: int = 0
     cooldown_until: datetime | None = None
     asked_at: datetime | None = None
     asked_key: str | None = None
@@ -48,8 +49,9 @@ def read_states(connection: Connection, keys: Iterable[Key]) -> dict[Key, State]
 def state_of(row: Any) -> State:
     """Return a row as a state."""
     return State(
-        Memory(row.upto, [Kept.from_json(one) for one in row.kept], row.due_at),
+        Memory(row.upto, [Kept.from_json(one) for one in row.kept], row.due_at, row.began_at),
         [Kept.from_json(one) for one in row.waiting],
+        row.waiting_count,
         row.cooldown_until,
         row.asked_at,
         row.asked_key,
@@ -66,7 +68,9 @@ def write_states(connection: Connection, changed: Mapping[Key, State]) -> None:
             "upto": state.memory.upto,
             "kept": [one.as_json() for one in state.memory.kept],
             "waiting": [one.as_json() for one in state.waiting],
+            "waiting_count": state.waiting_count,
             "due_at": state.memory.due_at,
+            "began_at": state.memory.began_at,
             "cooldown_until": state.cooldown_until,
             "asked_at": state.asked_at,
             "asked_key": state.asked_key,
@@ -80,6 +84,8 @@ def write_states(connection: Connection, changed: Mapping[Key, State]) -> None:
 def add_counts(connection: Connection, found: Mapping[tuple[str, str], int]) -> None:
     """Count events by rule and outcome. The caller holds the stream's lock: nobody else counts."""
     for (rule, outcome), number in sorted(found.items()):
+        if not number:
+            continue
         here = (counts.c.rule == rule, counts.c.outcome == outcome)
         if not connection.execute(update(counts).where(*here).values(events=counts.c.events + number)).rowcount:
             connection.execute(counts.insert().values(rule=rule, outcome=outcome, events=number))
@@ -105,9 +111,9 @@ def cooling(connection: Connection, now: datetime, user_ids: Collection[str] | N
     )
 
 
-def reset_cooldowns(connection: Connection, user_id: str, rule: str | None = None) -> int:
+def reset_cooldowns(connection: Connection, user_id: str, now: datetime, rule: str | None = None) -> int:
     """End somebody's cooldowns; returns how many. What waited joins the next request all the same."""
-    chosen = [states.c.user_id == user_id, states.c.cooldown_until.is_not(None)]
+    chosen = [states.c.user_id == user_id, states.c.cooldown_until > now]
     if rule is not None:
         chosen.append(states.c.rule == rule)
     return connection.execute(update(states).where(*chosen).values(cooldown_until=None)).rowcount

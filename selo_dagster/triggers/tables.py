@@ -15,6 +15,12 @@ trigger_states = Table(
     Column("upto", BigInteger, nullable=False, comment="number of the last event that it has seen of this person"),
     Column("kept", Document, nullable=False, comment="events inside its windows"),
     Column("waiting", Document, nullable=False, comment="causes that came in a cooldown and join the next request"),
+    Column(
+        "waiting_count", Integer, nullable=False, server_default=text("0"), comment="causes that came in a cooldown"
+    ),
+    Column(
+        "began_at", UTCDateTime, comment="when the present stretch of talk began, for a rule that waits for silence"
+    ),
     Column("due_at", UTCDateTime, comment="when silence makes it fire, by the domain's clock"),
     Column("cooldown_until", UTCDateTime, comment="by the domain's clock"),
     Column("asked_at", UTCDateTime, comment="when it asked for a reflection last, by the domain's clock"),

@@ -269,7 +269,7 @@ def test_somebody_who_writes_twice_a_minute_is_not_waited_for_longer(store: Stor
 
 
 def test_one_word_that_is_dated_to_another_century_does_not_keep_silence_from_asking(store: Store) -> None:
-    talk(store, "ana", after(days=30_000), 1)
+    arrive(store, talk(store, "ana", after(days=30_000), 1), on=NOW)
     look(store)
     talk(store, "ana", NOW, 10)
     look(store, after(minutes=30))
@@ -341,7 +341,7 @@ def test_what_was_learned_is_one_request_with_its_own_instructions(store: Store)
 
 def test_a_strong_memory_dated_to_the_end_of_time_does_not_break_the_run_of_others(store: Store) -> None:
     remember(store, "ana", "m1", "9999-12-31T23:30:00Z", "never", 0.9)
-    arrive(store, ["m1"])
+    arrive(store, ["m1"], on=NOW)
     strong(store, "ben", "m2")
     look(store)
     assert {row.user_id for row in requests(store)} == {"ana", "ben"}

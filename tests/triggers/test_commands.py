@@ -170,11 +170,11 @@ def test_a_cooldown_can_be_ended_so_that_the_next_cause_asks_at_once(selo: Selo,
     spike(store, "ben", "e1")
     spike(store, "ana", "e2")
     look(store)
-    assert selo.json("triggers", "reset", "ben", "--rule", "silence") == (0, {"user": "ben", "ended": 0})
-    assert selo.json("triggers", "reset", "ben", "--rule", "emotional_spike") == (0, {"user": "ben", "ended": 1})
-    assert state(store, "ben", "emotional_spike").cooldown_until is None
-    assert state(store, "ana", "emotional_spike").cooldown_until == after(hours=4)
-    assert told(selo, "reset", "ana") == "2 cooldowns of ana are over\n"
+    assert selo.json("triggers", "reset", "ben", "--rule", "silence", "--now", AT) == (0, {"user": "ben", "ended": 0})
+    assert selo.json("triggers", "reset", "ben", "--rule", "emotional_spike", "--now", AT) == (0, {"user": "ben", "ended": 1})
+    assert state(store, "ben", "emotional_spike", "--now", AT).cooldown_until is None
+    assert state(store, "ana", "emotional_spike", "--now", AT).cooldown_until == after(hours=4)
+    assert told(selo, "reset", "ana", "--now", AT) == "2 cooldowns of ana are over\n"
 
 
 def test_a_replay_shows_what_would_have_fired_and_changes_nothing(selo: Selo, store: Store) -> None:

@@ -178,6 +178,18 @@ def test_what_still_cannot_be_judged_stays_parked(store: Store) -> None:
     assert [(row.state, row.settled_at) for row in parked_rows(store)] == [("parked", None)]
 
 
+def test_a_rule_that_has_judged_it_at_last_is_not_asked_again_for_the_sake_of_another(store: Store) -> None:
+    broken = score_rule("broken", Custom(evaluator=in_words))
+    happen(store, "ana", "s1", "scored", {"score": "12 points"})
+    look(store, rules=rules_of(STRICT, broken, types=[SCORED]))
+    half_mended = rules_of(MENDED, broken, types=[SCORED])
+    for _ in range(2):
+        with store.write() as connection:
+            assert replay_parked(connection, half_mended, NOW) == {"replayed": 0, "still_parked": 1}
+    assert [row.rules for row in parked_rows(store)] == [["broken"]]
+    assert [(row.cause["trigger"], row.cause["count"]) for row in requests(store)] == [("strict", 1)]
+
+
 def test_only_the_chosen_events_are_seen_again(store: Store) -> None:
     for user in ("ana", "ben"):
         happen(store, user, f"s-{user}", "scored", {"score": "12 points"})
@@ -192,14 +204,14 @@ def test_only_the_chosen_events_are_seen_again(store: Store) -> None:
     assert [row.user_id for row in requests(store)] == ["ben"]
 
 
-def test_what_was_given_up_stays_so_when_the_sensor_looks_again_from_the_beginning(store: Store) -> None:
+def test_what_was_given_up_stays_so_when_its_rule_is_mended_and_the_sensor_looks_again(store: Store) -> None:
     rules = rules_of(STRICT, types=[SCORED])
     happen(store, "ana", "s1", "scored", {"score": "12 points"})
     look(store, rules=rules)
     with store.write() as connection:
         settle_parked(connection, [number_of(store, "s1")], DROPPED, NOW)
-    look(store, rules=rules, from_seq=0)
-    look(store, rules=rules_of(MENDED, types=[SCORED]), from_seq=0)
+    look(store, rules=rules)
+    look(store, rules=rules_of(MENDED, types=[SCORED]))
     assert [row.state for row in parked_rows(store)] == ["dropped"]
     assert requests(store) == []
 

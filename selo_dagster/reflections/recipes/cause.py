@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from selo_dagster.clock import BEGINNING, UTC
 from selo_dagster.memory.tables import events, memories, messages
 from selo_dagster.people.history import chunked
 from selo_dagster.people.local_days import Window
@@ -89,10 +90,11 @@ def _material(given: Gathering, one: Claim, caused: list[Source]) -> Material | 
     context = (one.cause or {}).get("context")
     told = [Source("context", one.key, _in_words(context), one.since)] if context else []
     if caused:
-        start, end = min(source.at for source in caused) - AROUND, max(source.at for source in caused) + AROUND
+        start = _moved(min(source.at for source in caused), -AROUND)
+        end = _moved(max(source.at for source in caused), AROUND)
     else:
         start, end = one.since - BEFORE, one.since
-    end = min(end, max([one.since, *(source.at for source in caused)])) + _BIT
+    end = _moved(min(end, max([one.since, *(source.at for source in caused)])), _BIT)
     around = _around(given, one, start, end)
     if not caused and not told and not any(source.theirs for source in around):
         return Nothing(SKIPPED, Reason.SOURCE_GONE if _named(one) else Reason.NOTHING_NEW)
@@ -105,6 +107,14 @@ def _material(given: Gathering, one: Claim, caused: list[Source]) -> Material | 
         earlier=earlier_texts(given.connection, one.user_id, one.since, EARLIER),
         with_dates=True,
     )
+
+
+def _moved(at: datetime, span: timedelta) -> datetime:
+    """Return an instant moved by a span, within what a calendar holds: another writer may date to the end of time."""
+    try:
+        return at + span
+    except OverflowError:
+        return BEGINNING if span < timedelta(0) else datetime.max.replace(tzinfo=UTC)
 
 
 def _zone(given: Gathering, one: Claim) -> str:

@@ -42,6 +42,19 @@ def upgrade() -> None:
         sa.Column(
             "waiting", DOCUMENT, nullable=False, comment="causes that came in a cooldown and join the next request"
         ),
+        sa.Column(
+            "waiting_count",
+            sa.Integer(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="causes that came in a cooldown",
+        ),
+        sa.Column(
+            "began_at",
+            UTCDateTime(),
+            nullable=True,
+            comment="when the present stretch of talk began, for a rule that waits for silence",
+        ),
         sa.Column("due_at", UTCDateTime(), nullable=True, comment="when silence makes it fire, by the domain's clock"),
         sa.Column("cooldown_until", UTCDateTime(), nullable=True, comment="by the domain's clock"),
         sa.Column(
@@ -105,6 +118,23 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'parked'"),
     )
     # What happened before there were triggers is history: it must not set any of them off now.
+    connection = op.get_bind()
+    numbered = connection.execute(sa.text("SELECT seq FROM stream_positions WHERE reader = 'numbering'")).scalar() or 0
+    fresh = connection.execute(
+        sa.text(
+            "UPDATE events SET seq = numbered.place + :base FROM (SELECT id, row_number() OVER (ORDER BY id) AS place "
+            "FROM events WHERE seq IS NULL) AS numbered WHERE events.id = numbered.id"
+        ),
+        {"base": numbered},
+    ).rowcount
+    if fresh:
+        moved = connection.execute(
+            sa.text("UPDATE stream_positions SET seq = :seq WHERE reader = 'numbering'"), {"seq": numbered + fresh}
+        ).rowcount
+        if not moved:
+            connection.execute(
+                sa.text("INSERT INTO stream_positions (reader, seq) VALUES ('numbering', :seq)"), {"seq": fresh}
+            )
     op.execute(
         "INSERT INTO stream_positions (reader, seq) "
         "SELECT 'triggers', seq FROM stream_positions WHERE reader = 'numbering'"
