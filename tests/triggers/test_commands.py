@@ -171,9 +171,12 @@ def test_a_cooldown_can_be_ended_so_that_the_next_cause_asks_at_once(selo: Selo,
     spike(store, "ana", "e2")
     look(store)
     assert selo.json("triggers", "reset", "ben", "--rule", "silence", "--now", AT) == (0, {"user": "ben", "ended": 0})
-    assert selo.json("triggers", "reset", "ben", "--rule", "emotional_spike", "--now", AT) == (0, {"user": "ben", "ended": 1})
-    assert state(store, "ben", "emotional_spike", "--now", AT).cooldown_until is None
-    assert state(store, "ana", "emotional_spike", "--now", AT).cooldown_until == after(hours=4)
+    assert selo.json("triggers", "reset", "ben", "--rule", "emotional_spike", "--now", AT) == (
+        0,
+        {"user": "ben", "ended": 1},
+    )
+    assert state(store, "ben", "emotional_spike").cooldown_until is None
+    assert state(store, "ana", "emotional_spike").cooldown_until == after(hours=4)
     assert told(selo, "reset", "ana", "--now", AT) == "2 cooldowns of ana are over\n"
 
 
