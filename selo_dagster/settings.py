@@ -199,6 +199,15 @@ class Settings(BaseModel):
         alias="SELO_SAGA_MODULES",
         description="Python modules, with commas between, whose sagas are added to the built-in ones.",
     )
+    notice_url: str | None = Field(
+        None,
+        alias="SELO_NOTICE_URL",
+        description="Address of the companion's own server, which is told of reflections; without it, no notice can be "
+        "started.",
+    )
+    notice_token: SecretStr | None = Field(
+        None, alias="SELO_NOTICE_TOKEN", description="Bearer token of that server, where it wants one."
+    )
     event_keep_days: int = Field(
         90,
         alias="SELO_EVENT_KEEP_DAYS",
@@ -244,6 +253,14 @@ class Settings(BaseModel):
             raise ValueError("SELO_LLM_URL: is needed with SELO_LLM_LIGHT_MODEL: nobody knows where that model runs")
         if self.llm_url is None and self.llm_model is not None:
             raise ValueError("SELO_LLM_URL: is needed with SELO_LLM_MODEL: nobody knows where that model runs")
+        return self
+
+    @model_validator(mode="after")
+    def _notices_have_an_address(self) -> Settings:
+        if self.notice_url is not None and not self.notice_url.startswith(("http://", "https://")):
+            raise ValueError("SELO_NOTICE_URL: must begin with http:// or https://")
+        if self.notice_url is None and self.notice_token is not None:
+            raise ValueError("SELO_NOTICE_URL: is needed with SELO_NOTICE_TOKEN: nobody knows whose token it is")
         return self
 
     @model_validator(mode="after")

@@ -44,6 +44,7 @@ def test_every_job_schedule_and_sensor_is_known_by_name_cron_zone_and_default_st
         "one_off_reflections",
         "relationship_answer_audit",
         "relationship_questions",
+        "saga_companion_notice",
         "saga_goal_creation",
         "sync_users",
         "triggered_reflections",
@@ -89,7 +90,7 @@ def test_definitions_load_in_a_fresh_interpreter_without_database_or_network(tmp
 
 
 def test_loading_stays_light() -> None:
-    heavy = ["alembic", "openai", "starlette", "uvicorn", "selo_dagster.llm.extractive", "selo_dagster.cli"]
+    heavy = ["alembic", "openai", "httpx2", "starlette", "uvicorn", "selo_dagster.llm.extractive", "selo_dagster.cli"]
     code = (
         "import sys, json, dagster; before = set(sys.modules); import selo_dagster.definitions; "
         f"print(json.dumps([name for name in {heavy} if name in sys.modules and name not in before]))"

@@ -106,7 +106,9 @@ def failed_row(
     attempts = (0 if before is None else before.attempts) + 1
     again = fault.meaning == "transient" and attempts < step.retry.attempts
     state = StepState.PENDING if again else StepState.REFUSED if fault.meaning == "refused" else StepState.FAILED
-    error = fault.as_json(step.name) | ({} if again or fault.meaning != "transient" else {"budget": attempts})
+    # Sticky: a later try that was answered does not call an earlier one back.
+    unheard = {"unheard": True} if before is not None and (before.error or {}).get("unheard") else {}
+    error = fault.as_json(step.name) | unheard | ({} if again or fault.meaning != "transient" else {"budget": attempts})
     row = step_row(one, step.name, before, state=state, attempts=attempts, error=error)
     attempt = {
         "saga_id": one.id,

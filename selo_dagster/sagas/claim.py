@@ -25,14 +25,18 @@ def claimable(now: datetime, *, alone: bool | None = None) -> list[ColumnElement
 
     alone: only those that were lost twice (True), or only the others (False).
     """
-    earlier, lock = aliased(sagas), aliased(saga_locks)
+    earlier, lock, own = aliased(sagas), aliased(saga_locks), aliased(saga_locks)
     conditions: list[ColumnElement[bool]] = [
         sagas.c.state.in_(CLAIMABLE),
         sagas.c.lease_until.is_(None),
         or_(sagas.c.next_attempt_at.is_(None), sagas.c.next_attempt_at <= now),
         ~exists().where(lock.c.user_id == sagas.c.user_id, lock.c.saga_id != sagas.c.id),
-        ~exists().where(
-            earlier.c.user_id == sagas.c.user_id, earlier.c.place < sagas.c.place, earlier.c.state.not_in(ENDED)
+        # One that was turned round after its end is earlier and open again: whoever is under way goes on first.
+        or_(
+            exists().where(own.c.saga_id == sagas.c.id),
+            ~exists().where(
+                earlier.c.user_id == sagas.c.user_id, earlier.c.place < sagas.c.place, earlier.c.state.not_in(ENDED)
+            ),
         ),
     ]
     if alone is not None:

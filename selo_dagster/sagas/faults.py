@@ -20,14 +20,19 @@ PASSING: Final = (TransientError, ConnectionError, TimeoutError, OperationalErro
 
 @dataclass(frozen=True)
 class Fault:
-    """What went wrong. code: class, or the code of an error of our own; nothing of anybody's text."""
+    """What went wrong. code: class, or the code of an error of our own; nothing of anybody's text.
+
+    unheard: something was sent outside and no answer came. Whatever a probe says now, it may still be worked off.
+    """
 
     meaning: Meaning
     code: str
+    unheard: bool = False
 
     def as_json(self, step: str) -> dict[str, Any]:
         """Return it as the journal keeps it."""
-        return {"step": step, "class": self.code, "meaning": self.meaning}
+        found = {"step": step, "class": self.code, "meaning": self.meaning}
+        return found | ({"unheard": True} if self.unheard else {})
 
 
 def fault_of(step: Step, broken: Exception) -> Fault:
@@ -42,7 +47,7 @@ def fault_of(step: Step, broken: Exception) -> Fault:
     if isinstance(broken, (TransientError, *step.transient)):
         return Fault("transient", code)
     if step.outside:
-        return Fault("unknown", code)
+        return Fault("unknown", code, unheard=True)
     passing = isinstance(broken, PASSING) or (isinstance(broken, ModelError) and broken.transient)
     return Fault("transient" if passing else "failed", code)
 

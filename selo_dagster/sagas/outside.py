@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from selo_dagster.sagas.carrying import done_row, failed_row, finish, given_to, input_of
+from selo_dagster.sagas.carrying import AnswerError, done_row, failed_row, finish, given_to, input_of
 from selo_dagster.sagas.definition import Saga, Step
 from selo_dagster.sagas.engine import OUTSIDE_AT_ONCE, Report, Tools, wait_until
 from selo_dagster.sagas.faults import Fault, fault_of
 from selo_dagster.sagas.given import Done, Probed
 from selo_dagster.sagas.journal import Held, Token, fence, note_attempts, note_progress, step_row, steps_of, write_steps
+from selo_dagster.sagas.limited import limited
 from selo_dagster.sagas.states import FORWARD, StepState
 from selo_dagster.sagas.turning import doubt, overdue, past_pivot, turn_round
 
@@ -25,11 +25,8 @@ def outside_step(tools: Tools, saga: Saga, step: Step, tokens: Sequence[Token], 
     """Carry a step out for everybody of a cohort who has not come through it yet, some at a time. R1, R5."""
     started = tools.monotonic()
     report = Report()
-    with (
-        ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="selo-saga") as sagas_at_once,
-        ThreadPoolExecutor(OUTSIDE_AT_ONCE * 2, thread_name_prefix="selo-call") as calls,
-    ):
-        work = [sagas_at_once.submit(_Outside(tools, saga, step, run_id, calls).one, token) for token in sorted(tokens)]
+    with ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="selo-saga") as sagas_at_once:
+        work = [sagas_at_once.submit(_Outside(tools, saga, step, run_id).one, token) for token in sorted(tokens)]
         for token, future in zip(sorted(tokens), work, strict=True):
             came, detail = future.result()
             if came == "done":
@@ -42,8 +39,6 @@ def outside_step(tools: Tools, saga: Saga, step: Step, tokens: Sequence[Token], 
                 report.passing[token[0]] = detail
             else:
                 report.lost += 1
-        # A call that came too late is left to itself: its result is asked for by the probe.
-        calls.shutdown(wait=False, cancel_futures=True)
     report.seconds = tools.monotonic() - started
     return report
 
@@ -54,7 +49,6 @@ class _Outside:
     saga: Saga
     step: Step
     run_id: str
-    calls: ThreadPoolExecutor
 
     def one(self, token: Token) -> tuple[Come, Any]:
         """Carry it out for one saga."""
@@ -75,7 +69,7 @@ class _Outside:
                 answer = self._call(self.step.action, given, begun.given)
             row = done_row(begun.held, self.step, begun.row, answer)
         except _StillUnknownError as unknown:
-            fault = Fault("unknown", unknown.code)
+            fault = Fault("unknown", unknown.code, unheard=True)
         except Exception as broken:  # noqa: BLE001 - one saga's failure is its own
             fault = fault_of(self.step, broken)
             if fault.meaning == "unknown":
@@ -113,12 +107,8 @@ class _Outside:
             return _Begun(held, before, given, doubtful)
 
     def _call(self, function: Any, *arguments: Any) -> Any:
-        future = self.calls.submit(function, *arguments)
-        try:
-            return future.result(self.step.timeout_s)
-        except NotInTime:
-            future.cancel()
-            raise
+        # What comes too late is left to itself: whether it happened is asked of the probe.
+        return limited(self.step.timeout_s, function, *arguments)
 
     def _probed(self, given: Any, handed: Any) -> Done | None:
         """Return the result of an effect that happened; None: it did not. Raises _StillUnknownError."""
@@ -141,9 +131,9 @@ class _Outside:
             answer = self._probed(given, begun.given)
             if answer is not None:
                 return None, done_row(begun.held, self.step, begun.row, answer)
-        except _StillUnknownError:
+        except (_StillUnknownError, AnswerError):
             return fault, {}
-        return Fault("transient", fault.code), {}
+        return Fault("transient", fault.code, unheard=True), {}
 
     def _done(self, token: Token, row: dict[str, Any]) -> tuple[Come, Any]:
         with self.tools.store.write() as connection:

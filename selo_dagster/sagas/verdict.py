@@ -23,7 +23,7 @@ from selo_dagster.sagas.states import (
     StepState,
 )
 from selo_dagster.sagas.tables import sagas
-from selo_dagster.sagas.undo import spent
+from selo_dagster.sagas.undoing import spent
 
 LOOK_AGAIN: Final = timedelta(seconds=1)
 

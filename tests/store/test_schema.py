@@ -14,6 +14,7 @@ import selo_dagster.reflections.audits.tables
 import selo_dagster.reflections.questions.tables
 import selo_dagster.reflections.tables
 import selo_dagster.resources.tables
+import selo_dagster.sagas.notices
 import selo_dagster.sagas.tables
 import selo_dagster.store.heartbeats
 import selo_dagster.triggers.tables  # noqa: F401 - each room registers its tables

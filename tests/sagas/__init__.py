@@ -1,0 +1,1 @@
+"""Sagas: either completed or truthfully undone."""
