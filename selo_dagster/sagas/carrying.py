@@ -124,6 +124,21 @@ def failed_row(
     return row, attempt, wait_until(now, step.retry, attempts, tools.random) if again else None
 
 
+def turned_row(one: Held, step: Step, run_id: str, code: str) -> dict[str, Any]:
+    """Return the attempt of a saga that turns round before a step was even tried."""
+    return {
+        "saga_id": one.id,
+        "generation": one.generation,
+        "step": step.name,
+        "direction": FORWARD,
+        "epoch": one.epoch,
+        "run_id": run_id,
+        "outcome": "not_begun",
+        "error": {"step": step.name, "class": code},
+        "seconds": None,
+    }
+
+
 def put_off(tools: Tools, tokens: Sequence[Token], run_id: str, at: Mapping[str, datetime]) -> int:
     """Let sagas that failed for a passing reason wait outside of this run; returns how many."""
     count = 0

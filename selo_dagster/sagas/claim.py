@@ -146,6 +146,11 @@ def take_back_from(connection: Connection, run_ids: Sequence[str]) -> int:
     return _take_back(connection, sagas.c.run_id.in_(sorted(run_ids))) if run_ids else 0
 
 
+def take_back_these(connection: Connection, ids: Sequence[str]) -> int:
+    """Free these sagas, whoever holds them."""
+    return _take_back(connection, sagas.c.id.in_(sorted(ids))) if ids else 0
+
+
 def _take_back(connection: Connection, chosen: ColumnElement[bool]) -> int:
     rows = connection.execute(
         select(sagas)

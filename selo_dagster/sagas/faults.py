@@ -48,8 +48,15 @@ def fault_of(step: Step, broken: Exception) -> Fault:
         return Fault("transient", code)
     if step.outside:
         return Fault("unknown", code, unheard=True)
-    passing = isinstance(broken, PASSING) or (isinstance(broken, ModelError) and broken.transient)
+    passing = (isinstance(broken, PASSING) and not _missing(broken)) or (
+        isinstance(broken, ModelError) and broken.transient
+    )
     return Fault("transient" if passing else "failed", code)
+
+
+def _missing(broken: Exception) -> bool:
+    """Tell whether SQLite misses a table or column: it says so by the class that elsewhere means a passing trouble."""
+    return isinstance(broken, OperationalError) and str(broken.orig).startswith(("no such", "table "))
 
 
 def lost_connection(broken: BaseException) -> bool:

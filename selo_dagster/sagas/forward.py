@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from selo_dagster.sagas.carrying import done_row, failed_row, finish, given_to, input_of
+from selo_dagster.sagas.carrying import done_row, failed_row, finish, given_to, input_of, turned_row
 from selo_dagster.sagas.definition import Saga, Step
 from selo_dagster.sagas.engine import Report, Tools, chunks, limit_statements
 from selo_dagster.sagas.faults import fault_of, lost_connection
@@ -73,6 +73,7 @@ class _Chunk:
         if past_pivot(self.connection, self.saga, one):
             return False
         turn_round(self.connection, self.saga, one, reason, None)
+        self.attempts.append(turned_row(one, self.step, self.run_id, reason))
         self.report.broken[one.id] = reason
         return True
 

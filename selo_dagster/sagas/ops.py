@@ -8,19 +8,19 @@ from typing import Any
 
 import dagster as dg
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import Connection, exists, select
 
 from selo_dagster.boundary import private_boundary
 from selo_dagster.clock import SystemClock
 from selo_dagster.sagas.carry_out import forward_step
 from selo_dagster.sagas.carrying import put_off
 from selo_dagster.sagas.check import require_definitions
-from selo_dagster.sagas.claim import claim, held_by, take_back_expired
+from selo_dagster.sagas.claim import claim, held_by
 from selo_dagster.sagas.definition import Saga, Step
 from selo_dagster.sagas.engine import Report, Tools
 from selo_dagster.sagas.journal import Token
 from selo_dagster.sagas.registry import registry
-from selo_dagster.sagas.states import COMPENSATE, COMPLETED, ENDED, FORWARD
+from selo_dagster.sagas.states import COMPENSATE, COMPLETED, ENDED, FORWARD, WAITING
 from selo_dagster.sagas.tables import saga_attempts, sagas
 from selo_dagster.sagas.undo import undo_step
 from selo_dagster.sagas.verdict import verdict
@@ -93,7 +93,6 @@ def _claim(store: Store, saga: Saga, config: ClaimConfig, run_id: str) -> tuple[
     for direction in [config.direction] if config.direction else [COMPENSATE, FORWARD]:
         for alone in (False, True):
             with store.write() as connection:
-                take_back_expired(connection)
                 tokens = claim(
                     connection,
                     saga,
@@ -125,9 +124,12 @@ def forward_op(saga: Saga, step: Step) -> dg.OpDefinition:
         with private_boundary(f"{saga.name}.{step.name}"), open_store(process_settings()) as store:
             tools = _tools(store)
             tokens = _mine(store, context, FORWARD, saga)
+            if not tokens:
+                context.log.info("nobody of this run is left for this step")
+                return
             report = forward_step(tools, saga, step, tokens, context.run_id)
             _show(context, report)
-            wait_s = report.longest_wait_s(tools.clock.now())
+            wait_s = max(0.0, report.longest_wait_s(tools.clock.now()))
             again = _try_again_here(report, tokens, wait_s, context.retry_number)
             if not again:
                 put_off(tools, tokens, context.run_id, report.passing)
@@ -176,6 +178,7 @@ def settle_op(saga: Saga) -> dg.OpDefinition:
     )
     def settle(context: dg.OpExecutionContext) -> None:
         with private_boundary(SETTLE), open_store(process_settings()) as store:
+            _mine(store, context, FORWARD, saga)
             with store.read() as connection:
                 rows = connection.execute(
                     select(sagas.c.id, sagas.c.state, saga_attempts.c.error)
@@ -187,10 +190,11 @@ def settle_op(saga: Saga) -> dg.OpDefinition:
                     )
                     .order_by(sagas.c.place, saga_attempts.c.id)
                 ).all()
-            broken = {row.id: str((row.error or {}).get("class", row.state)) for row in rows}
-            context.add_output_metadata({"broken": len(broken)})
+            waiting = {row.id for row in rows if row.state == WAITING}
+            broken = {row.id: str((row.error or {}).get("class", row.state)) for row in rows if row.id not in waiting}
+            context.add_output_metadata({"broken": len(broken), "waiting": len(waiting)})
             if broken:
-                raise _named("sagas of this run broke", broken)
+                raise _named(f"{_sagas(broken)} of this run broke", broken)
 
     return settle
 
@@ -217,7 +221,8 @@ def verdict_op(saga: Saga) -> dg.OpDefinition:
                             sagas.c.id.in_([saga_id for saga_id, _ in tokens]), sagas.c.state.not_in(ENDED)
                         )
                     )
-                    raise _named("sagas of this run are not undone yet", {row.id: row.state for row in rows})
+                    not_yet = {row.id: row.state for row in rows}
+                    raise _named(f"{_sagas(not_yet)} of this run not undone yet", not_yet)
 
     return judge
 
@@ -227,10 +232,14 @@ def _tools(store: Store) -> Tools:
 
 
 def _mine(store: Store, context: dg.OpExecutionContext, direction: str, saga: Saga) -> list[Token]:
-    """Return what this run holds. A run that holds nothing was not the one that claimed: it must do nothing."""
+    """Return what this run holds; nothing where all of it broke before.
+
+    A run that never held anything is not the one that claimed: it must do nothing, and says so.
+    """
     with store.read() as connection:
         tokens = held_by(connection, context.run_id)[direction]
-    if not tokens:
+        known = bool(tokens) or _left_a_trace(connection, context.run_id)
+    if not known:
         raise dg.Failure(
             f"this run holds no {saga.name} that goes {direction}. A saga is not carried on by re-executing a run: "
             "use `selo saga run`, or leave it to the sensor saga_runs",
@@ -238,6 +247,13 @@ def _mine(store: Store, context: dg.OpExecutionContext, direction: str, saga: Sa
             allow_retries=False,
         )
     return tokens
+
+
+def _left_a_trace(connection: Connection, run_id: str) -> bool:
+    """Tell whether a run ever held a saga."""
+    held = select(exists().where(sagas.c.run_id == run_id))
+    tried = select(exists().where(saga_attempts.c.run_id == run_id))
+    return bool(connection.execute(held).scalar() or connection.execute(tried).scalar())
 
 
 def _show(context: dg.OpExecutionContext, report: Report) -> None:
@@ -260,12 +276,16 @@ def _failure(what: str, report: Report) -> dg.Failure:
     return _named(what, {**report.broken, **waiting})
 
 
+def _sagas(found: dict[str, str]) -> str:
+    return "1 saga" if len(found) == 1 else f"{len(found)} sagas"
+
+
 def _named(what: str, found: dict[str, str]) -> dg.Failure:
     shown = [f"{saga_id} ({code})" for saga_id, code in list(found.items())[:NAMED_AT_MOST]]
     more = len(found) - len(shown)
     codes = Counter(found.values())
     return dg.Failure(
-        f"{len(found)} {what}: {', '.join(shown)}{f' and {more} more' if more else ''}",
+        f"{what}: {', '.join(shown)}{f' and {more} more' if more else ''}",
         {"sagas": len(found), "codes": ", ".join(f"{code} ({n})" for code, n in codes.most_common(10))},
         allow_retries=False,
     )

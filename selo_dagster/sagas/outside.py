@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from selo_dagster.sagas.carrying import AnswerError, done_row, failed_row, finish, given_to, input_of
+from selo_dagster.sagas.carrying import AnswerError, done_row, failed_row, finish, given_to, input_of, turned_row
 from selo_dagster.sagas.definition import Saga, Step
 from selo_dagster.sagas.engine import OUTSIDE_AT_ONCE, Report, Tools, wait_until
 from selo_dagster.sagas.faults import Fault, fault_of
@@ -19,6 +19,8 @@ from selo_dagster.sagas.states import FORWARD, StepState
 from selo_dagster.sagas.turning import doubt, overdue, past_pivot, turn_round
 
 Come = Literal["done", "again", "broken", "passing", "lost"]
+Outcome = tuple[Come, Any, "Exception | None"]
+"""What one saga came to, its code or its time, and the error that it was."""
 
 
 def outside_step(tools: Tools, saga: Saga, step: Step, tokens: Sequence[Token], run_id: str) -> Report:
@@ -28,7 +30,8 @@ def outside_step(tools: Tools, saga: Saga, step: Step, tokens: Sequence[Token], 
     with ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="selo-saga") as sagas_at_once:
         work = [sagas_at_once.submit(_Outside(tools, saga, step, run_id).one, token) for token in sorted(tokens)]
         for token, future in zip(sorted(tokens), work, strict=True):
-            came, detail = future.result()
+            came, detail, cause = future.result()
+            report.cause = cause or report.cause
             if came == "done":
                 report.done.append(token[0])
             elif came == "again":
@@ -50,7 +53,7 @@ class _Outside:
     step: Step
     run_id: str
 
-    def one(self, token: Token) -> tuple[Come, Any]:
+    def one(self, token: Token) -> Outcome:
         """Carry it out for one saga."""
         begun = self._begin(token)
         if isinstance(begun, tuple):
@@ -59,6 +62,7 @@ class _Outside:
         given = given_to(self.saga, self.step, begun.held, now, None)
         began = self.tools.monotonic()
         fault: Fault | None = None
+        cause: Exception | None = None
         answer: Any = None
         row: dict[str, Any] = {}
         try:
@@ -69,36 +73,41 @@ class _Outside:
                 answer = self._call(self.step.action, given, begun.given)
             row = done_row(begun.held, self.step, begun.row, answer)
         except _StillUnknownError as unknown:
+            cause = unknown
             fault = Fault("unknown", unknown.code, unheard=True)
         except Exception as broken:  # noqa: BLE001 - one saga's failure is its own
+            cause = broken
             fault = fault_of(self.step, broken)
             if fault.meaning == "unknown":
                 fault, row = self._after_unknown(given, begun, fault)
         seconds = self.tools.monotonic() - began
         if fault is None:
             return self._done(token, row | {"seconds": seconds})
-        return self._failed(token, begun, fault, seconds)
+        came, detail, _ = self._failed(token, begun, fault, seconds)
+        return came, detail, cause
 
-    def _begin(self, token: Token) -> _Begun | tuple[Come, Any]:
+    def _begin(self, token: Token) -> _Begun | Outcome:
         """Write the intent, in a transaction of its own."""
         now = self.tools.clock.now()
         with self.tools.store.write() as connection:
             held = next(iter(fence(connection, [token], FORWARD, self.run_id)), None)
             if held is None:
-                return "lost", None
+                return "lost", None, None
             known = steps_of(connection, [held], {self.step.name, *self.step.needs})
             before = known.get((held.id, self.step.name))
             if before is not None and before.state == StepState.DONE:
-                return "again", None
+                return "again", None, None
             if overdue(held, now) and not past_pivot(connection, self.saga, held):
                 turn_round(connection, self.saga, held, "deadline", None)
-                return "broken", "deadline"
+                note_attempts(connection, [turned_row(held, self.step, self.run_id, "deadline")])
+                return "broken", "deadline", None
             try:
                 given = input_of(self.step, held, known)
             except Exception as broken:  # noqa: BLE001 - what earlier steps left is nothing to try again with
                 error = fault_of(replace_outside(self.step), broken).as_json(self.step.name)
                 turn_round(connection, self.saga, held, "step_failed", error)
-                return "broken", error["class"]
+                note_attempts(connection, [turned_row(held, self.step, self.run_id, error["class"])])
+                return "broken", error["class"], broken
             doubtful = (
                 self.step.outside and before is not None and before.state in {StepState.RUNNING, StepState.UNKNOWN}
             )
@@ -135,22 +144,22 @@ class _Outside:
             return fault, {}
         return Fault("transient", fault.code, unheard=True), {}
 
-    def _done(self, token: Token, row: dict[str, Any]) -> tuple[Come, Any]:
+    def _done(self, token: Token, row: dict[str, Any]) -> Outcome:
         with self.tools.store.write() as connection:
             held = next(iter(fence(connection, [token], FORWARD, self.run_id)), None)
             if held is None:
-                return "lost", None
+                return "lost", None, None
             write_steps(connection, [row | {"done_at": held.at}], {(held.id, self.step.name)})
             note_progress(connection, [held.id])
             finish(connection, self.saga, self.step, [held], self.tools.clock.now())
-        return "done", None
+        return "done", None, None
 
-    def _failed(self, token: Token, begun: _Begun, fault: Fault, seconds: float) -> tuple[Come, Any]:
+    def _failed(self, token: Token, begun: _Begun, fault: Fault, seconds: float) -> Outcome:
         now = self.tools.clock.now()
         with self.tools.store.write() as connection:
             held = next(iter(fence(connection, [token], FORWARD, self.run_id)), None)
             if held is None:
-                return "lost", None
+                return "lost", None, None
             row, attempt, at = failed_row(self.tools, held, self.step, begun.row, fault, now, self.run_id, seconds)
             if fault.meaning == "unknown":
                 row["state"] = StepState.UNKNOWN
@@ -158,12 +167,12 @@ class _Outside:
             write_steps(connection, [row], {(held.id, self.step.name)})
             note_attempts(connection, [attempt])
             if at is not None:
-                return "passing", at
+                return "passing", at, None
             if fault.meaning == "unknown":
                 doubt(connection, held, fault.as_json(self.step.name))
             else:
                 turn_round(connection, self.saga, held, "step_failed", fault.as_json(self.step.name))
-            return "broken", fault.code
+            return "broken", fault.code, None
 
     def _ask_again_at(self, now: datetime, attempts: int) -> datetime | None:
         if attempts >= self.step.retry.attempts:

@@ -17,9 +17,9 @@ class SagaLease(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["SagaLease"]:
         """Beat from the first op to the last."""
-        settings = process_settings()
-        if context.run_id is None:
+        if context.run is None:
             yield self
             return
-        with Beating(settings.store_url, context.run_id, settings.lease_s):
+        settings = process_settings()
+        with Beating(settings.store_url, context.run.run_id, settings.lease_s):
             yield self
