@@ -69,7 +69,7 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
     beats = heartbeats_now(connection)
     unseen = unread + position(connection, NUMBERING) - position(connection, TRIGGERS_READER)
     parked = parked_count(connection)
-    watched = Counter(one.condition for one in conditions(connection, now))
+    watched = Counter(one.condition for one in conditions(connection, registry(), now))
     stranded = missing_definitions(connection, registry(), now)
     guard = verdict_now(connection) if settings.resource_guard else None
     asked = _one_offs(connection, now)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection, func, select
 
 from selo_dagster.sagas.definition import CHANGING, Saga, Step
+from selo_dagster.sagas.documents import is_document
 from selo_dagster.sagas.engine import Tools, chunks, token_text, wait_until
 from selo_dagster.sagas.faults import Fault
 from selo_dagster.sagas.given import Done, Given
@@ -85,14 +86,19 @@ def done_row(one: Held, step: Step, before: Any, answer: Any) -> dict[str, Any]:
         raise AnswerError(f"{step.name} recorded {type(done.undo).__name__} instead of {step.records.__name__}")
     if step.kind not in CHANGING and (done.undo is not None or done.effects):
         raise AnswerError(f"{step.name} is a {step.kind} step and reports effects")
+    kept = {
+        "output": done.output.model_dump(mode="json"),
+        "undo": None if done.undo is None else done.undo.model_dump(mode="json"),
+        "effects": [[effect.target, effect.before, effect.after] for effect in done.effects] or None,
+    }
+    if not is_document(kept):
+        raise AnswerError(f"{step.name} answered something that the journal cannot keep")
     return step_row(
         one,
         step.name,
         before,
         state=StepState.DONE,
-        output=done.output.model_dump(mode="json"),
-        undo=None if done.undo is None else done.undo.model_dump(mode="json"),
-        effects=[[effect.target, effect.before, effect.after] for effect in done.effects] or None,
+        **kept,
         attempts=(0 if before is None else before.attempts) + 1,
         error=None,
         done_at=one.at,

@@ -86,6 +86,13 @@ class Step(Declared):
     retry: Retry = Retry()
     timeout_s: Seconds = 60.0
 
+    def __init__(self, **given: Any) -> None:
+        """Check its form. Raises SeloError `bad_saga` with the step's name and every fault."""
+        try:
+            super().__init__(**given)
+        except ValidationError as refused:
+            raise SeloError("bad_saga", f"the step {str(given.get('name'))[:80]!r}: {_said(refused)}") from None
+
     @cached_property
     def needs(self) -> frozenset[str]:
         """The steps that have to be done before this one."""

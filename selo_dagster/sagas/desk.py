@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, exists, insert, select, update
 
@@ -34,6 +34,8 @@ from selo_dagster.sagas.tables import saga_alerts, saga_interventions, saga_step
 from selo_dagster.sagas.turning import past_pivot
 from selo_dagster.store.types import database_now
 
+LONGEST_NAME: Final = 200
+
 Finding = Callable[[str, int], Saga]
 """Returns the definition of a type and version; raises SeloError `definition_gone`."""
 
@@ -56,6 +58,13 @@ class Desk:
     definition: Finding
     actor: str
     because: str
+
+    def __post_init__(self) -> None:
+        """Hold that every act has a name and a reason. Raises SeloError `wrong_use`."""
+        if not self.actor.strip() or not self.because.strip():
+            raise SeloError("wrong_use", "an act needs somebody who does it, and a reason")
+        if len(self.actor) > LONGEST_NAME or not (self.actor + self.because).replace("\n", " ").isprintable():
+            raise SeloError("wrong_use", f"a name is at most {LONGEST_NAME} characters, without control characters")
 
     def cancel(self, saga_id: str) -> Acted:
         """Stop a saga: one that has done nothing ends, one before the pivot goes back.
@@ -146,7 +155,12 @@ class Desk:
             .values(attempts=0 if forward else saga_steps.c.attempts, undo_attempts=0)
         )
         state = PENDING if forward else COMPENSATING
-        let_go(self.connection, held_of(row), state=state, reason=None, next_attempt_at=None, paused_from=None)
+        changes: dict[str, Any] = {"state": state, "reason": None, "next_attempt_at": None, "paused_from": None}
+        if forward and row.deadline_at < self.now:
+            # Otherwise it would only turn round at once.
+            seconds = self.definition(row.type, row.version).deadline_s
+            changes["deadline_at"] = self.now + timedelta(seconds=seconds)
+        let_go(self.connection, held_of(row), **changes)
         self._resolve(saga_id)
         return self._noted(row, "retry", state)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
@@ -12,13 +12,19 @@ if TYPE_CHECKING:
     from selo_dagster.sagas.definition import Saga, Step
 
 
+RESERVED: Final = frozenset({"input", "claim", "settle", "verdict", "forward", "compensation", "start"})
+"""Names that the saga's job has itself, or that `takes` reads as the saga's input."""
+
+
 def faults_of(saga: Saga) -> Iterator[str]:
     """Yield what is wrong with a saga, each fault naming its step."""
     names = [step.name for step in saga.steps]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"there are two steps {name!r}"
-    if "input" in names:
-        yield "a step must not be called 'input': that is the saga's own"
+    for name in sorted(set(names) & RESERVED):
+        yield f"a step must not be called {name!r}: that is the saga's own"
+    for name in sorted(f"undo_{name}" for name in names if f"undo_{name}" in names):
+        yield f"a step must not be called {name!r}: that is the undo of another"
     for step in saga.steps:
         for fault in (*_of_kind(step), *_of_undo(step), *_of_handlers(step), *_of_takes(saga, step)):
             yield f"step {step.name!r} {fault}"
@@ -86,9 +92,11 @@ def _of_handlers(step: Step) -> Iterator[str]:
             yield f"has a {what} inside another function: a handler is a function of a module"
         if inspect.iscoroutinefunction(handler):
             yield f"has an async {what}: handlers are called in a thread and answer when they return"
+        if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+            yield f"has a {what} that is a generator: calling it would do nothing"
         try:
             inspect.signature(handler).bind(*range(arguments))
-        except TypeError:
+        except (TypeError, ValueError):
             yield f"has a {what} that does not take what was given and its input"
 
 
@@ -155,5 +163,6 @@ def _of_limits(saga: Saga) -> Iterator[str]:
     if total > saga.deadline_s:
         yield f"its steps may take {total:g} s together, longer than its deadline of {saga.deadline_s:g} s"
     for step in saga.steps:
-        if step.retry.base_s > step.retry.cap_s:
-            yield f"step {step.name!r} waits {step.retry.base_s:g} s at first and at most {step.retry.cap_s:g} s"
+        for retry in (step.retry, *([step.compensation.retry] if step.compensation else [])):
+            if retry.base_s > retry.cap_s:
+                yield f"step {step.name!r} waits {retry.base_s:g} s at first and at most {retry.cap_s:g} s"

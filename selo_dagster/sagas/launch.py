@@ -12,6 +12,7 @@ from dagster_shared.utils.warnings import BetaWarning
 from sqlalchemy import select
 
 from selo_dagster.clock import SystemClock
+from selo_dagster.errors import SeloError
 from selo_dagster.home import prepare_home
 from selo_dagster.sagas.check import require_definitions
 from selo_dagster.sagas.claim import claimable_count
@@ -42,7 +43,8 @@ class WorkedOff:
 def work_off(only: str | None = None) -> WorkedOff:
     """Run the jobs of all sagas that can be claimed, undo first, until none can; returns what came of them.
 
-    Raises SeloError `stranded_sagas` when a definition that a saga needs is gone or changed.
+    Raises SeloError `stranded_sagas` when a definition that a saga needs is gone or changed, `stuck` when a run
+    cannot even claim.
     """
     settings = process_settings()
     prepare_home(settings)
@@ -58,10 +60,15 @@ def work_off(only: str | None = None) -> WorkedOff:
             if found is None:
                 break
             saga, direction = found
-            run_id = _run(instance, saga, direction)
+            run_id, success = _run(instance, saga, direction)
             done.runs += 1
             with store.read() as connection:
-                touched |= set(connection.execute(select(sagas.c.id).where(sagas.c.run_id == run_id)).scalars())
+                held = set(connection.execute(select(sagas.c.id).where(sagas.c.run_id == run_id)).scalars())
+            if not held and not success:
+                raise SeloError(
+                    "stuck", f"run {run_id} of {saga.name} failed before it claimed anything: look at it in the UI"
+                )
+            touched |= held
         with store.read() as connection:
             rows = connection.execute(select(sagas.c.id, sagas.c.state)).all()
     for row in rows:
@@ -88,7 +95,7 @@ def _next(store: Store, only: str | None) -> tuple[Saga, str] | None:
     return None
 
 
-def _run(instance: dg.DagsterInstance, saga: Saga, direction: str) -> str:
+def _run(instance: dg.DagsterInstance, saga: Saga, direction: str) -> tuple[str, bool]:
     from selo_dagster.definitions import defs
 
     newest = registry().newest[saga.name] is saga
@@ -98,4 +105,4 @@ def _run(instance: dg.DagsterInstance, saga: Saga, direction: str) -> str:
         warnings.simplefilter("ignore", BetaWarning)
         job = defs.resolve_job_def(job_name(saga, newest=newest))
         result = job.execute_in_process(instance=instance, run_config=dict(config), raise_on_error=False)
-    return result.run_id
+    return result.run_id, result.success

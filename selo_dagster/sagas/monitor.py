@@ -25,8 +25,9 @@ from selo_dagster.sagas.states import (
     NOTHING_TO_UNDO,
     PARKED,
     PAUSED,
+    StepState,
 )
-from selo_dagster.sagas.tables import saga_locks, sagas
+from selo_dagster.sagas.tables import saga_locks, saga_steps, sagas
 from selo_dagster.store.types import database_now
 
 UNTAKEN_AFTER: Final = timedelta(minutes=5)
@@ -65,8 +66,9 @@ class Condition:
         return REMEDIES[self.condition]
 
 
-def conditions(connection: Connection, now: datetime) -> Iterator[Condition]:
+def conditions(connection: Connection, registry: Registry, now: datetime) -> Iterator[Condition]:
     """Yield every saga that has not ended with its condition, oldest first."""
+    no_way_back = _past_pivot(connection, registry)
     holders = {
         row.user_id: row.saga_id for row in connection.execute(select(saga_locks.c.user_id, saga_locks.c.saga_id))
     }
@@ -75,14 +77,35 @@ def conditions(connection: Connection, now: datetime) -> Iterator[Condition]:
         select(sagas, database_now().label("moment")).where(sagas.c.state.not_in(ENDED)).order_by(sagas.c.place)
     )
     for row in rows:
-        yield Condition(row.id, row.type, row.user_id, _condition(row, now, holders, first), row.changed_at)
+        yield Condition(
+            row.id, row.type, row.user_id, _condition(row, now, holders, first, no_way_back), row.changed_at
+        )
         first.add(row.user_id)
 
 
-def _condition(row: Any, now: datetime, holders: dict[str, str], first: set[str]) -> str:
+def _past_pivot(connection: Connection, registry: Registry) -> set[str]:
+    """Return the sagas that have not ended and have passed the point from which there is no way back."""
+    pivots = {saga.pivot.name for saga in registry.by_version.values() if saga.pivot is not None}
+    if not pivots:
+        return set()
+    rows = connection.execute(
+        select(sagas.c.id, sagas.c.type, sagas.c.version, saga_steps.c.step)
+        .join(saga_steps, (saga_steps.c.saga_id == sagas.c.id) & (saga_steps.c.generation == sagas.c.generation))
+        .where(sagas.c.state.not_in(ENDED), saga_steps.c.state == StepState.DONE, saga_steps.c.step.in_(sorted(pivots)))
+    )
+    found = set()
+    for row in rows:
+        saga = registry.by_version.get((row.type, row.version))
+        if saga is not None and saga.pivot is not None and saga.pivot.name == row.step:
+            found.add(row.id)
+    return found
+
+
+def _condition(row: Any, now: datetime, holders: dict[str, str], first: set[str], no_way_back: set[str]) -> str:
     if row.state in {PAUSED, PARKED, IN_DOUBT, COMPENSATION_INCOMPLETE}:
         return str(row.state)
-    if now > row.deadline_at and row.direction == FORWARD:
+    if now > row.deadline_at and row.direction == FORWARD and row.id in no_way_back:
+        # Before the pivot the next try turns it round.
         return "late"
     if row.lease_until is not None:
         return "working" if row.lease_until >= row.moment else "dead"
@@ -104,7 +127,7 @@ class Watched:
 def watch(connection: Connection, registry: Registry, now: datetime) -> Watched:
     """Leave an alert for each saga of which somebody has to know, and start anew what policy allows."""
     counts: dict[str, int] = {}
-    for one in list(conditions(connection, now)):
+    for one in list(conditions(connection, registry, now)):
         counts[one.condition] = counts.get(one.condition, 0) + 1
         if one.condition in {"untaken", "late"}:
             # The others left theirs with the change of state itself.

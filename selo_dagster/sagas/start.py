@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 from selo_dagster.errors import SeloError
 from selo_dagster.people.tables import ACTIVE, users
 from selo_dagster.sagas.definition import Saga
+from selo_dagster.sagas.documents import is_document
 from selo_dagster.sagas.states import FORWARD, PENDING
 from selo_dagster.sagas.tables import saga_definitions, sagas
 from selo_dagster.store.upsert import insert_missing
@@ -47,6 +48,8 @@ def start(
     if not 1 <= len(key) <= LONGEST_KEY or not key.isprintable():
         raise SeloError("bad_key", f"a saga's key is text of 1 to {LONGEST_KEY} printable characters")
     document = checked_input(saga, given).model_dump(mode="json")
+    if not is_document(document):
+        raise SeloError("bad_input", f"{saga.name} takes no NUL character, no lone surrogate and finite numbers only")
     state = connection.execute(select(users.c.state).where(users.c.id == user_id)).scalar()
     if state != ACTIVE:
         raise SeloError("unknown_user", f"there is nobody {user_id[:80]!r}")
@@ -98,27 +101,29 @@ def checked_input(saga: Saga, given: Mapping[str, Any] | BaseModel) -> BaseModel
 
 def remember_definition(connection: Connection, saga: Saga) -> None:
     """Keep a definition beside what uses it. Raises SeloError `changed_definition` for another under its version."""
-    there = connection.execute(
-        select(saga_definitions.c.fingerprint).where(
-            saga_definitions.c.type == saga.name, saga_definitions.c.version == saga.version
-        )
-    ).scalar()
+    there = _remembered(connection, saga)
     if there is None:
-        insert_missing(
-            connection,
-            saga_definitions,
-            [
-                {
-                    "type": saga.name,
-                    "version": saga.version,
-                    "fingerprint": saga.fingerprint,
-                    "document": saga.document,
-                }
-            ],
-        )
-    elif there != saga.fingerprint:
+        row = {
+            "type": saga.name,
+            "version": saga.version,
+            "fingerprint": saga.fingerprint,
+            "document": saga.document,
+        }
+        if insert_missing(connection, saga_definitions, [row]):
+            return
+        # Somebody else was quicker: what counts is what they kept.
+        there = _remembered(connection, saga)
+    if there != saga.fingerprint:
         raise SeloError(
             "changed_definition",
             f"the saga {saga.name!r} was changed under version {saga.version}, which is in use: "
             "give the changed one a new version and keep the old one beside it",
         )
+
+
+def _remembered(connection: Connection, saga: Saga) -> str | None:
+    return connection.execute(
+        select(saga_definitions.c.fingerprint).where(
+            saga_definitions.c.type == saga.name, saga_definitions.c.version == saga.version
+        )
+    ).scalar()

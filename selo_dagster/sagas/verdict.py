@@ -52,7 +52,12 @@ def _judge(connection: Connection, saga: Saga, one: Held, rows: dict[str, Any], 
         at = connection.execute(select(sagas.c.next_attempt_at).where(sagas.c.id == one.id)).scalar()
         let_go(connection, one, state=COMPENSATING, next_attempt_at=at or now + LOOK_AGAIN)
         return COMPENSATING
-    detail = {"left": left, "steps": {name: None if rows[name] is None else rows[name].state for name in left}}
+    before = connection.execute(select(sagas.c.error).where(sagas.c.id == one.id)).scalar()
+    detail = {
+        **(before or {}),
+        "left": left,
+        "steps": {name: None if rows[name] is None else rows[name].state for name in left},
+    }
     let_go(connection, one, state=COMPENSATION_INCOMPLETE, reason="undo_failed", error=detail, next_attempt_at=None)
     raise_alert(connection, one, COMPENSATION_INCOMPLETE, detail)
     return COMPENSATION_INCOMPLETE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import delete, insert, select, update
@@ -98,7 +98,7 @@ def cancel_goal(given: Given, made: GoalMade) -> None:
     ).one_or_none()
     if row is None or row.state == CANCELLED:
         return
-    if row.progress > 0 or row.version != 1:
+    if _worked_on(row):
         raise RefusedError("worked on")
     given.connection.execute(
         update(goals).where(goals.c.id == made.goal_id).values(state=CANCELLED, version=goals.c.version + 1)
@@ -120,13 +120,16 @@ def plan(given: Given, wanted: PlanInput) -> Done:
 
 
 def cancel_plan(given: Given, made: GoalMade) -> None:
-    """Cancel the steps that nobody has done. Raises RefusedError where one is done."""
+    """Cancel the steps, unless somebody has done one or worked on the goal. Raises RefusedError then."""
+    goal = given.connection.execute(
+        select(goals.c.progress, goals.c.version).where(goals.c.id == made.goal_id)
+    ).one_or_none()
     states = list(
         given.connection.execute(
             select(goal_steps.c.state).where(goal_steps.c.goal_id == made.goal_id).with_for_update()
         ).scalars()
     )
-    if DONE in states:
+    if DONE in states or (goal is not None and _worked_on(goal)):
         raise RefusedError("worked on")
     given.connection.execute(update(goal_steps).where(goal_steps.c.goal_id == made.goal_id).values(state=CANCELLED))
 
@@ -161,6 +164,10 @@ def take_back(given: Given, asked: Asked) -> None:
             relationship_questions.c.id == asked.question_id, relationship_questions.c.state == "pending"
         )
     )
+
+
+def _worked_on(goal: Any) -> bool:
+    return bool(goal.progress > 0 or goal.version != 1)
 
 
 def _id_of(given: Given) -> str:
