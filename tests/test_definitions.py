@@ -45,6 +45,7 @@ def test_every_job_schedule_and_sensor_is_known_by_name_cron_zone_and_default_st
         "relationship_answer_audit",
         "relationship_questions",
         "saga_companion_notice",
+        "saga_desk",
         "saga_goal_creation",
         "sync_users",
         "triggered_reflections",

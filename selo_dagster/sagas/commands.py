@@ -208,49 +208,28 @@ def _account() -> str:
         return "unknown"
 
 
-@saga.command("retry")
-@click.argument("saga_id", metavar="ID")
-@_why
-@json_option
-def retry_command(*, saga_id: str, actor: str | None, because: str, as_json: bool) -> int:
-    """Go on with a saga that waits for a person; one that was undone begins anew, as a new generation."""
-    return _act(saga_id, actor, because, as_json, lambda desk: desk.retry(saga_id))
+ACTS: Final = {
+    "retry": "Go on with a saga that waits for a person; one that was undone begins anew, as a new generation.",
+    "cancel": "Stop a saga: what it has done is undone, as long as there is a way back.",
+    "compensate": "Undo a saga, also a completed one, as long as its undo data is kept.",
+    "pause": "Let a saga rest where it is, in either direction.",
+    "resume": "Go on with a saga that was paused.",
+}
 
 
-@saga.command("cancel")
-@click.argument("saga_id", metavar="ID")
-@_why
-@json_option
-def cancel_command(*, saga_id: str, actor: str | None, because: str, as_json: bool) -> int:
-    """Stop a saga: what it has done is undone, as long as there is a way back."""
-    return _act(saga_id, actor, because, as_json, lambda desk: desk.cancel(saga_id))
+def _act_command(name: str, says: str) -> click.Command:
+    @click.command(name, help=says)
+    @click.argument("saga_id", metavar="ID")
+    @_why
+    @json_option
+    def command(*, saga_id: str, actor: str | None, because: str, as_json: bool) -> int:
+        return _act(saga_id, actor, because, as_json, lambda desk: getattr(desk, name)(saga_id))
+
+    return command
 
 
-@saga.command("compensate")
-@click.argument("saga_id", metavar="ID")
-@_why
-@json_option
-def compensate_command(*, saga_id: str, actor: str | None, because: str, as_json: bool) -> int:
-    """Undo a saga, also a completed one, as long as its undo data is kept."""
-    return _act(saga_id, actor, because, as_json, lambda desk: desk.compensate(saga_id))
-
-
-@saga.command("pause")
-@click.argument("saga_id", metavar="ID")
-@_why
-@json_option
-def pause_command(*, saga_id: str, actor: str | None, because: str, as_json: bool) -> int:
-    """Let a saga rest where it is, in either direction."""
-    return _act(saga_id, actor, because, as_json, lambda desk: desk.pause(saga_id))
-
-
-@saga.command("resume")
-@click.argument("saga_id", metavar="ID")
-@_why
-@json_option
-def resume_command(*, saga_id: str, actor: str | None, because: str, as_json: bool) -> int:
-    """Go on with a saga that was paused."""
-    return _act(saga_id, actor, because, as_json, lambda desk: desk.resume(saga_id))
+for _name, _says in ACTS.items():
+    saga.add_command(_act_command(_name, _says))
 
 
 @saga.command("waive")

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from selo_dagster.clock import SystemClock
 from selo_dagster.errors import SeloError
 from selo_dagster.home import prepare_home
+from selo_dagster.reflections.launch import QUIET
 from selo_dagster.sagas.check import require_definitions
 from selo_dagster.sagas.claim import claimable_count
 from selo_dagster.sagas.compiler import job_name
@@ -28,7 +29,6 @@ from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.store.opening import open_store
 
-QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 MOST_RUNS: Final = 10_000
 
 

@@ -1,6 +1,5 @@
 """The sensors: one starts what the journal says is to be done, one watches what does not get on. Both read levels."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -8,8 +7,8 @@ import dagster as dg
 
 from selo_dagster.boundary import private_boundary
 from selo_dagster.clock import Clock, SystemClock
+from selo_dagster.reflections.schedules import NOT_YET_CLAIMING, runs_wanted
 from selo_dagster.sagas.claim import claimable_count
-from selo_dagster.sagas.definition import Saga
 from selo_dagster.sagas.monitor import watch
 from selo_dagster.sagas.ops import CLAIM, DIRECTION_TAG, TYPE_TAG
 from selo_dagster.sagas.reconcile import RunEnd, reconcile, runs_that_hold
@@ -24,11 +23,6 @@ RUNS: Final = "saga_runs"
 MONITOR: Final = "saga_monitor"
 RUNS_INTERVAL_S: Final = 5
 MONITOR_INTERVAL_S: Final = 60
-NOT_YET_CLAIMING: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-]
 Jobs = Mapping[tuple[str, int], dg.JobDefinition]
 
 
@@ -66,7 +60,7 @@ def _tick(
             if not ready:
                 continue
             found[f"{saga.name}_{direction}"] = ready
-            for _ in range(_wanted(context.instance, saga, jobs[key].name, direction, ready)):
+            for _ in range(_wanted(context.instance, jobs[key].name, direction, ready)):
                 asked += 1
                 yield dg.RunRequest(
                     job_name=jobs[key].name,
@@ -81,12 +75,11 @@ def _tick(
         )
 
 
-def _wanted(instance: dg.DagsterInstance, saga: Saga, job: str, direction: str, ready: int) -> int:
-    del saga
+def _wanted(instance: dg.DagsterInstance, job: str, direction: str, ready: int) -> int:
     waiting = instance.get_runs_count(
         dg.RunsFilter(job_name=job, statuses=NOT_YET_CLAIMING, tags={DIRECTION_TAG: direction})
     )
-    return max(0, math.ceil(ready / process_settings().cohort_size) - waiting)
+    return runs_wanted(ready, process_settings().cohort_size, waiting)
 
 
 def run_ends(instance: dg.DagsterInstance, run_ids: list[str]) -> dict[str, RunEnd]:
