@@ -81,6 +81,12 @@ def runs_alive() -> Select[Any]:
     return select(ledger.c.run_id).where(ledger.c.state == CLAIMED, ledger.c.lease_until >= database_now()).distinct()
 
 
+def runs_past_their_lease(connection: Connection) -> list[str]:
+    """Return the runs that hold a row under a lease that has ended."""
+    late = select(ledger.c.run_id).where(ledger.c.state == CLAIMED, ledger.c.lease_until < database_now()).distinct()
+    return sorted(run_id for run_id in connection.execute(late).scalars() if run_id is not None)
+
+
 def outcomes_of_run(connection: Connection, run_id: str) -> list[Settlement]:
     """Return everything that one run settled or left behind, in order of person and date."""
     return _outcomes(connection, ledger.c.run_id == run_id, ledger.c.state.in_(OUTCOMES), limit=None)

@@ -6,13 +6,14 @@ import dagster as dg
 
 from selo_dagster.boundary import private_boundary
 from selo_dagster.clock import Clock, SystemClock
+from selo_dagster.dead_runs import end_dead_runs
 from selo_dagster.reflections.claim import take_back_expired
 from selo_dagster.reflections.due import ready_count
 from selo_dagster.reflections.holding import Guard, held_back
 from selo_dagster.reflections.jobs import KIND_TAG
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.one_offs import place_due
-from selo_dagster.reflections.report import runs_alive
+from selo_dagster.reflections.report import runs_alive, runs_past_their_lease
 from selo_dagster.reflections.schedules import NOT_YET_CLAIMING, runs_wanted
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
@@ -60,6 +61,9 @@ def _tick(
     cohort_size = settings.cohort_size
     placed = place_due(store, now, settings.catchup_days)
     found: dict[str, int] = {"one_offs_placed": placed} if placed else {}
+    with store.read() as connection:
+        late = runs_past_their_lease(connection)
+    found |= {"runs_ended": dead} if (dead := end_dead_runs(context.instance, late)) else {}
     asked = 0
     for kind in kinds.values():
         with store.write() as connection:

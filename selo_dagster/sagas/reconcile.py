@@ -15,6 +15,7 @@ from selo_dagster.sagas.desk import Desk
 from selo_dagster.sagas.registry import Registry
 from selo_dagster.sagas.states import FORWARD
 from selo_dagster.sagas.tables import sagas
+from selo_dagster.store.types import database_now
 
 RunEnd = Literal["alive", "cancelled", "ended"]
 ACTOR: Final = "dagster"
@@ -24,6 +25,12 @@ def runs_that_hold(connection: Connection) -> list[str]:
     """Return the runs that hold a saga."""
     rows = select(sagas.c.run_id).where(sagas.c.run_id.is_not(None), sagas.c.lease_until.is_not(None)).distinct()
     return sorted(connection.execute(rows).scalars())
+
+
+def runs_past_their_lease(connection: Connection) -> list[str]:
+    """Return the runs that hold a saga under a lease that has ended."""
+    rows = select(sagas.c.run_id).where(sagas.c.lease_until < database_now()).distinct()
+    return sorted(run_id for run_id in connection.execute(rows).scalars() if run_id is not None)
 
 
 def reconcile(connection: Connection, registry: Registry, ends: Mapping[str, RunEnd], now: datetime) -> dict[str, int]:

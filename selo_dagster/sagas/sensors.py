@@ -7,11 +7,12 @@ import dagster as dg
 
 from selo_dagster.boundary import private_boundary
 from selo_dagster.clock import Clock, SystemClock
+from selo_dagster.dead_runs import end_dead_runs
 from selo_dagster.reflections.schedules import NOT_YET_CLAIMING, runs_wanted
 from selo_dagster.sagas.claim import claimable_count
 from selo_dagster.sagas.monitor import watch
 from selo_dagster.sagas.ops import CLAIM, DIRECTION_TAG, TYPE_TAG
-from selo_dagster.sagas.reconcile import RunEnd, reconcile, runs_that_hold
+from selo_dagster.sagas.reconcile import RunEnd, reconcile, runs_past_their_lease, runs_that_hold
 from selo_dagster.sagas.registry import Registry
 from selo_dagster.sagas.states import COMPENSATE, FORWARD
 from selo_dagster.settings import process_settings
@@ -49,9 +50,12 @@ def _tick(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     now = clock.now()
     with store.read() as connection:
-        holding = runs_that_hold(connection)
+        holding, late = runs_that_hold(connection), runs_past_their_lease(connection)
+    # Asked before the dead are ended: a wish to cancel must not be taken for a death.
+    ends = run_ends(context.instance, holding)
+    dead = end_dead_runs(context.instance, late)
     with store.write() as connection:
-        found = reconcile(connection, registry, run_ends(context.instance, holding), now)
+        found = reconcile(connection, registry, ends, now) | ({"runs_ended": dead} if dead else {})
     asked = 0
     for key, saga in registry.by_version.items():
         for direction in (COMPENSATE, FORWARD):

@@ -24,9 +24,12 @@ from selo_dagster.sagas.tables import saga_attempts, saga_locks, saga_steps, sag
 from selo_dagster.store.engine import Store
 from selo_dagster.store.types import database_now
 from tests.crash.processes import DEADLINE_S, ROOT, Worker, until
+from tests.crash.stream import Forks
+from tests.sagas.kit_cases import add_reflection
 from tests.support.fakes import add_person
 
 GOAL = "goal_creation"
+NOTICE = "companion_notice"
 STEPS = 3
 GOAL_INPUT = {
     "title": "Learn to swim",
@@ -41,18 +44,32 @@ def ask_for(store: Store, people: Iterable[str], name: str = GOAL, given: Any = 
     ids = []
     for user_id in people:
         add_person(store, user_id)
-        with store.write() as connection:
-            started = start(
-                connection,
-                registry().type(name),
-                user_id=user_id,
-                key="k",
-                given=given or GOAL_INPUT,
-                now=SystemClock().now(),
-                new_id=lambda: uuid4().hex,
-            )
-        ids.append(started.id)
+        ids.append(_start(store, user_id, name, given or GOAL_INPUT))
     return ids
+
+
+def ask_for_notices(store: Store, people: Iterable[str]) -> list[str]:
+    """Ask for a notice of one reflection of each of some new people; returns the sagas' ids in the queue's order."""
+    ids = []
+    for user_id in people:
+        add_person(store, user_id)
+        add_reflection(store, user_id, user_id)
+        ids.append(_start(store, user_id, NOTICE, {"reflection_id": user_id}))
+    return ids
+
+
+def _start(store: Store, user_id: str, name: str, given: Any) -> str:
+    with store.write() as connection:
+        started = start(
+            connection,
+            registry().type(name),
+            user_id=user_id,
+            key="k",
+            given=given,
+            now=SystemClock().now(),
+            new_id=lambda: uuid4().hex,
+        )
+    return started.id
 
 
 def turn(store: Store, ids: Iterable[str]) -> None:
@@ -70,13 +87,26 @@ def saga_worker(
 ) -> Iterator[Worker]:
     """Run a worker in a process group of its own, which is killed at the end."""
     run_id = uuid4().hex
-    command = [sys.executable, "-m", "tests.crash.saga_worker", url, name, direction, run_id, *options]
-    errors = folder / f"{run_id}.err"
+    arguments = ["saga_worker", url, name, direction, run_id, *options]
+    with _process(arguments, folder / f"{run_id}.err", environ) as worker:
+        yield worker
+
+
+@contextmanager
+def saga_daemon(folder: Path, environ: dict[str, str]) -> Iterator[Forks]:
+    """Run a `saga_ticks` that is loading, in a process group of its own, which is killed at the end."""
+    with _process(["saga_ticks"], folder / "ticks.err", environ) as worker:
+        yield Forks(worker)
+
+
+@contextmanager
+def _process(arguments: Sequence[str], errors: Path, environ: dict[str, str] | None) -> Iterator[Worker]:
+    module, *rest = arguments
     with errors.open("wb") as sink:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", f"tests.crash.{module}", *rest],
             stdout=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stderr=sink,
             bufsize=0,
             cwd=ROOT,

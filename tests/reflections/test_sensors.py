@@ -100,3 +100,16 @@ def test_a_run_that_only_says_it_is_under_way_keeps_nobody_waiting(instance: dg.
 def _started(run: dg.DagsterRun) -> DagsterEvent:
     """Return the event with which a run begins."""
     return DagsterEvent(event_type_value=DagsterEventType.RUN_START.value, job_name=run.job_name)
+
+
+def test_a_run_whose_lease_ran_out_keeps_no_place_in_the_queue(instance: dg.DagsterInstance, store: Store) -> None:
+    enrol(store, DAILY, NOW, 3)
+    dead = instance.create_run_for_job(jobs["daily"], status=dg.DagsterRunStatus.STARTED)
+    alive = instance.create_run_for_job(jobs["weekly"], status=dg.DagsterRunStatus.STARTED)
+    with store.write() as connection:
+        claim(connection, DAILY, run_id=dead.run_id, now=NOW, lease_s=30, limit=10)
+        connection.execute(update(ledger).values(lease_until=database_now(-1)))
+    assert tick(instance, FixedClock(NOW))[0] == ["daily_reflections"]
+    statuses = {run.run_id: run.status for run in instance.get_runs()}
+    assert statuses[dead.run_id] == dg.DagsterRunStatus.FAILURE
+    assert statuses[alive.run_id] == dg.DagsterRunStatus.STARTED

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from selo_dagster.people.goals import ACTIVE, CANCELLED, PENDING, goal_steps, goals
 from selo_dagster.sagas.definition import Compensation, Retry, Saga, Step
-from selo_dagster.sagas.given import Done, Effect, Given, Probed, RefusedError, TransientError
+from selo_dagster.sagas.given import Done, Given, Probed, RefusedError, TransientError
 
 SLOWEST_S: Final = 300.0
 QUICKLY: Final = Retry(attempts=3, base_s=0.05, cap_s=0.1)
@@ -210,14 +210,15 @@ def _letters(behaviour: Behaviour) -> Path:
 def _done(given: Given, text: str, behaviour: Behaviour, goal_id: str) -> Done:
     _misbehave(given, text, behaviour)
     here = behaviour.fail_at == given.step
-    # A driver shows what it could not store.
-    effects = (Effect(text, None, object()),) if here and behaviour.how == "unwritable" else ()
+    if here and behaviour.how == "unwritable":
+        # Nothing of the transaction can be written after this, not even that the step failed.
+        given.connection.close()
     if here and behaviour.how == "rejected":
         # PostgreSQL shows the whole row that it did not take.
         rejected = {"goal_id": goal_id, "place": 9, "description": text, "state": "unheard of"}
         given.connection.execute(insert(goal_steps).values(rejected))
     left = Left(goal_id=goal_id, how=behaviour.how if here else "")
-    return Done(left, undo=left, effects=effects)
+    return Done(left, undo=left)
 
 
 def _misbehave(given: Given, text: str, behaviour: Behaviour) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -233,13 +234,18 @@ def test_the_runs_that_a_tick_asks_for_do_the_work(instance: dg.DagsterInstance,
 
 def test_an_expired_lease_is_taken_back_and_asked_for(instance: dg.DagsterInstance, store: Store) -> None:
     begin(store, "ana")
-    take(store, run_in(instance, dg.DagsterRunStatus.STARTED))
+    dead, alive = (run_in(instance, dg.DagsterRunStatus.STARTED) for _ in range(2))
+    take(store, dead)
     assert tick(instance).asked == []
     with store.write() as connection:
         connection.execute(update(sagas).values(lease_until=database_now(-1)))
     assert tick(instance).asked == [("saga_keepsake", FORWARD)]
     with store.read() as connection:
-        assert heartbeats_now(connection)[0].detail["taken_back"] == 1
+        detail = heartbeats_now(connection)[0].detail
+    assert (detail["taken_back"], detail["runs_ended"]) == (1, 1)
+    # Its process is gone: it must not keep a place in the queue.
+    statuses = {run.run_id: run.status for run in instance.get_runs()}
+    assert statuses == {dead: dg.DagsterRunStatus.FAILURE, alive: dg.DagsterRunStatus.STARTED}
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
@@ -404,15 +410,26 @@ def test_the_monitor_leaves_a_sign_of_life_also_when_nothing_is_under_way(
     assert (heartbeat.name, heartbeat.detail) == ("saga_monitor", {"restarted": 0})
 
 
+def past_its_pivot(instance: dg.DagsterInstance, store: Store, user_id: str, tmp_path: Path) -> str:
+    """Let somebody's letter have passed the point from which there is no way back, and be free; returns its id."""
+    saga_id = begin(store, user_id, LETTER, gate=str(tmp_path / "gate"))
+    run_id = run_in(instance, dg.DagsterRunStatus.FAILURE)
+    take(store, run_id, LETTER, ids=[saga_id])
+    carry(store, run_id, LETTER, "remember", "ponder", "seal")
+    with store.write() as connection:
+        connection.execute(update(sagas).where(sagas.c.id == saga_id).values(lease_until=None))
+    return saga_id
+
+
 def test_the_monitor_counts_how_sagas_are_and_alerts_once_for_those_that_are_late(
-    instance: dg.DagsterInstance, store: Store
+    instance: dg.DagsterInstance, store: Store, tmp_path: Path
 ) -> None:
     begin(store, "ana")
     working = begin(store, "ben")
     take(store, run_in(instance, dg.DagsterRunStatus.STARTED), ids=[working])
     begin(store, "cy", fail_at="promise", how="passing")
     work(instance, ids=[last(store)])
-    late = begin(store, "di")
+    late = past_its_pivot(instance, store, "di", tmp_path)
     with store.write() as connection:
         past = SystemClock().now() - timedelta(seconds=1)
         connection.execute(update(sagas).where(sagas.c.id == late).values(deadline_at=past))
@@ -438,8 +455,10 @@ def test_the_monitor_alerts_for_what_nobody_takes(instance: dg.DagsterInstance, 
     assert count(store, saga_alerts, saga_id=saga_id, code="untaken") == 1
 
 
-def test_the_monitor_looks_at_the_clock_that_it_is_given(instance: dg.DagsterInstance, store: Store) -> None:
-    begin(store, "ana")
+def test_the_monitor_looks_at_the_clock_that_it_is_given(
+    instance: dg.DagsterInstance, store: Store, tmp_path: Path
+) -> None:
+    past_its_pivot(instance, store, "ana", tmp_path)
     assert watch(instance, FixedClock(SystemClock().now() + timedelta(days=2))) == "late 1"
 
 
