@@ -22,7 +22,9 @@ from selo_dagster.store.opening import open_store
 
 RUNS: Final = "saga_runs"
 MONITOR: Final = "saga_monitor"
-RUNS_INTERVAL_S: Final = 5
+RUNS_INTERVAL_S: Final = 3
+"""Below the five seconds of Dagster's loop, so that each of its turns is a tick."""
+
 MONITOR_INTERVAL_S: Final = 60
 Jobs = Mapping[tuple[str, int], dg.JobDefinition]
 
