@@ -20,6 +20,12 @@ def insert_missing(connection: Connection, table: Table, rows: Sequence[dict[str
     return added
 
 
+def insert_missing_uncounted(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert the rows that no unique key refuses, many at a time: building one statement of them all costs more."""
+    if rows:
+        connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
+
+
 def insert_missing_from(connection: Connection, table: Table, columns: Sequence[str], rows: Select[Any]) -> int:
     """Insert what a SELECT gives, without the rows that a unique key refuses; returns how many were new."""
     statement = _insert(connection, table).from_select(list(columns), rows, include_defaults=False)

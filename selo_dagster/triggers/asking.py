@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, tuple_, update
 
-from selo_dagster.people.history import chunked
+from selo_dagster.people.history import IN_LIST
 from selo_dagster.people.local_days import Zones
 from selo_dagster.reflections.cadences.by_cause import Wanted, ask_all
 from selo_dagster.reflections.kinds import KINDS
@@ -94,23 +94,20 @@ def _paused(connection: Connection, fired: Iterable[Key], now: datetime) -> set[
 def _open_rows(connection: Connection, fired: Iterable[Key], states: Mapping[Key, State]) -> dict[Key, Any]:
     """Return the last requests that nobody has in hand and that may still grow, locked until the end."""
     wanted = {(user_id, states[user_id, rule].asked_key): (user_id, rule) for user_id, rule in fired}
-    users = sorted({user_id for user_id, key in wanted if key is not None})
-    keys = sorted({key for _, key in wanted if key is not None})
+    asked = sorted((user_id, key) for user_id, key in wanted if key is not None)
     found: dict[Key, Any] = {}
-    for part in chunked(users):
-        for some in chunked(keys):
-            rows = connection.execute(
-                select(ledger.c.id, ledger.c.user_id, ledger.c.key, ledger.c.state, ledger.c.ready_at, ledger.c.cause)
-                .where(
-                    ledger.c.kind == TRIGGERED.name,
-                    ledger.c.user_id.in_(part),
-                    ledger.c.key.in_(some),
-                    ledger.c.ready_at.is_not(None),
-                )
-                .order_by(ledger.c.id)
-                .with_for_update()
+    for start in range(0, len(asked), IN_LIST):
+        rows = connection.execute(
+            select(ledger.c.id, ledger.c.user_id, ledger.c.key, ledger.c.state, ledger.c.ready_at, ledger.c.cause)
+            .where(
+                ledger.c.kind == TRIGGERED.name,
+                tuple_(ledger.c.user_id, ledger.c.key).in_(asked[start : start + IN_LIST]),
+                ledger.c.ready_at.is_not(None),
             )
-            found.update({wanted[row.user_id, row.key]: row for row in rows if (row.user_id, row.key) in wanted})
+            .order_by(ledger.c.id)
+            .with_for_update()
+        )
+        found.update({wanted[row.user_id, row.key]: row for row in rows})
     return found
 
 
@@ -202,9 +199,13 @@ def _wait_s(rule: Rule, firing: Firing) -> float:
 
 def _taken(connection: Connection, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
-    for part in chunked(sorted({key for _, key in keys})):
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), IN_LIST):
         rows = connection.execute(
-            select(ledger.c.user_id, ledger.c.key).where(ledger.c.kind == TRIGGERED.name, ledger.c.key.in_(part))
+            select(ledger.c.user_id, ledger.c.key).where(
+                ledger.c.kind == TRIGGERED.name,
+                tuple_(ledger.c.user_id, ledger.c.key).in_(ordered[start : start + IN_LIST]),
+            )
         )
         found.update((row.user_id, row.key) for row in rows)
     return found

@@ -34,8 +34,8 @@ from selo_dagster.triggers.states import Key, State, add_counts, read_states, wr
 from selo_dagster.triggers.states import states as table
 
 READER: Final = "triggers"
-BATCH: Final = 2_000
-"""Events in one transaction: bounds memory and how long SQLite's one writer is kept."""
+BATCH: Final = 20_000
+"""Events in one transaction: the more of one person, the fewer writes; bounds memory, and SQLite's one writer."""
 
 IDLE_AT_ONCE: Final = 1_000
 

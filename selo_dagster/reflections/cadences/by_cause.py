@@ -15,7 +15,7 @@ from selo_dagster.reflections.cadences.facts import facts_of
 from selo_dagster.reflections.kind import Enrolled, Kind
 from selo_dagster.reflections.states import DUE, SKIPPED, Reason
 from selo_dagster.reflections.tables import reflection_ledger
-from selo_dagster.store.upsert import insert_missing
+from selo_dagster.store.upsert import insert_missing_uncounted
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def ask_all(connection: Connection, kind: Kind, wanted: Sequence[Wanted], now: d
         }
         for one, on, reason in zip(wanted, dates, reasons, strict=True)
     ]
-    insert_missing(connection, reflection_ledger, rows)
+    insert_missing_uncounted(connection, reflection_ledger, rows)
     return reasons
 
 
