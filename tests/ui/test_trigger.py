@@ -80,7 +80,7 @@ def test_the_sensors_page_shows_its_ticks_and_its_cursor(
     server: Server, page: Any, picture: Callable[[Any, str], None]
 ) -> None:
     page.goto(f"{server.address}/locations/selo_dagster/sensors/memory_events")
-    for shown in ("Latest tick", "Cursor", "~5 sec", "triggered_reflections"):
+    for shown in ("Latest tick", "Cursor", "~3 sec", "triggered_reflections"):
         seen(page, shown)
     # A tick that asked for nothing says so; a word such as "skipped" is nowhere on this page.
     page.get_by_text(re.compile(r"^\d+ runs? requested$")).locator("visible=true").nth(1).wait_for()
