@@ -22,7 +22,6 @@ from selo_dagster.sagas.states import (
     COMPLETED,
     ENDED,
     FORWARD,
-    IN_DOUBT,
     NEEDS_A_PERSON,
     NOTHING_TO_UNDO,
     PAUSED,
@@ -277,6 +276,3 @@ class Desk:
             )
         )
         return Acted(row.id, after, changed=True)
-
-
-__all__ = ["IN_DOUBT", "Acted", "Desk", "Finding"]

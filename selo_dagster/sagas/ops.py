@@ -1,6 +1,5 @@
 """The ops of a saga's job: claim, one per step in each direction, settle and verdict. Thin: read, call, report."""
 
-import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from random import SystemRandom
@@ -38,8 +37,6 @@ NAMED_AT_MOST = 20
 RETRIES_A_RUN = 2
 LONGEST_WAIT_S = 5.0
 """A passing failure is waited for inside a run only if it is short and nobody else is kept waiting."""
-
-log = logging.getLogger(__name__)
 
 
 class ClaimConfig(dg.Config):

@@ -23,7 +23,7 @@ from selo_dagster.people.history import zones_of
 from selo_dagster.reflections.days import READER as DAYS_READER
 from selo_dagster.reflections.days import fold_stream
 from selo_dagster.store.engine import Store
-from selo_dagster.triggers.asking import Asked, ask_for
+from selo_dagster.triggers.asking import ask_for
 from selo_dagster.triggers.catalogue import Catalogue
 from selo_dagster.triggers.evaluate import FIRED, PARKED, Evaluated, Firing, evaluate, idle_firing
 from selo_dagster.triggers.happening import Happening, happening_of
@@ -187,14 +187,13 @@ def _ask(
     states: dict[Key, State],
     now: datetime,
     result: Judged,
-) -> Asked | None:
+) -> None:
     if not fired:
-        return None
+        return
     zones = zones_of(connection, sorted({user_id for user_id, _ in fired}))
     asked = ask_for(connection, rules, fired, states, zones, now)
     result.outcomes.update(asked.outcomes)
     result.people |= asked.people
-    return asked
 
 
 def _look_for_silence(connection: Connection, catalogue: Catalogue, now: datetime, looked: Looked) -> int:

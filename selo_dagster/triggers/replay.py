@@ -16,7 +16,7 @@ from selo_dagster.people.history import chunked
 from selo_dagster.triggers.catalogue import Catalogue
 from selo_dagster.triggers.evaluate import Firing, Memory, evaluate, idle_firing
 from selo_dagster.triggers.happening import Happening
-from selo_dagster.triggers.parked import REPLAYED, park, parked, parked_events, settle_parked
+from selo_dagster.triggers.parked import REPLAYED, park, parked_events, settle_parked
 from selo_dagster.triggers.reader import judge, typed
 from selo_dagster.triggers.rule import Rule
 
@@ -139,6 +139,3 @@ def _by_number(connection: Connection, seqs: Sequence[int]) -> Iterator[StreamEv
     for part in chunked(map(str, seqs)):
         rows: Any = connection.execute(select(*COLUMNS).where(events.c.seq.in_([int(seq) for seq in part])))
         yield from (StreamEvent(*row) for row in rows)
-
-
-__all__ = ["PAGE", "Replayed", "WouldFire", "parked", "replay", "replay_parked"]

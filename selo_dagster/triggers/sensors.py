@@ -26,7 +26,7 @@ from selo_dagster.store.opening import open_store
 from selo_dagster.triggers.asking import TRIGGERED
 from selo_dagster.triggers.catalogue import Catalogue
 from selo_dagster.triggers.cursor import Cursor, read_cursor
-from selo_dagster.triggers.reader import READER, Looked, look_for_triggers
+from selo_dagster.triggers.reader import READER, look_for_triggers
 
 NAME: Final = "memory_events"
 INTERVAL_S: Final = 3
@@ -155,6 +155,3 @@ def _tags(store: Store, clock: Clock) -> dict[str, str]:
         TRIGGER_TAG: ", ".join(f"{name} {count}" for name, count in sorted(names.items())),
     }
     return tags | ({EVENTS_TAG: ", ".join(map(str, events))} if events else {})
-
-
-__all__ = ["EVENTS_TAG", "INTERVAL_S", "NAME", "TRIGGER_TAG", "Looked", "memory_events_sensor"]
