@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
@@ -14,8 +13,7 @@ NUMBERING: Final = "numbering"
 _LOCK: Final = 0x5E10_0001
 
 
-@dataclass(frozen=True)
-class StreamEvent:
+class StreamEvent(NamedTuple):
     """One numbered event.
 
     seq: its place in the stream; origin: whose id `ref` is; at: when it happened; arrived_at: when its row was

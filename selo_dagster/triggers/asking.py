@@ -133,7 +133,7 @@ def _merge(
             latest = began + timedelta(seconds=max(rule.longest_s, rule.delay_s))
             ready = max(ready, min(now + timedelta(seconds=rule.quiet_s), latest))
         before = row.cause or {}
-        causes = [*(Kept.from_json(one) for one in before.get("causes", ())), *firing.causes]
+        causes = [*(Kept(*one) for one in before.get("causes", ())), *firing.causes]
         count = int(before.get("count", 0)) + len(firing.causes)
         changes.append({"row": row.id, "grown": cause_of(rule, causes, count), "ready": ready})
     if changes:
@@ -222,4 +222,4 @@ def request_key(rule: str, first: Kept) -> str:
 def cause_of(rule: Rule, causes: Iterable[Kept], count: int) -> dict[str, Any]:
     """Return what the ledger's row says of its cause: ids and numbers; nothing of what anybody wrote."""
     top = weightiest(causes)
-    return {"rule": rule.flavour, "trigger": rule.name, "count": count, "causes": [one.as_json() for one in top]}
+    return {"rule": rule.flavour, "trigger": rule.name, "count": count, "causes": [list(one) for one in top]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -31,7 +31,7 @@ class Firing:
     @property
     def at(self) -> datetime:
         """The instant of the newest cause."""
-        return max(one.at for one in self.causes)
+        return max(self.causes, key=lambda one: one.micros).at
 
     @property
     def first(self) -> Kept:
@@ -132,7 +132,7 @@ def _use_up(rule: Rule, memory: Memory, match: Sequence[Kept]) -> None:
     used = {seen.seq for seen in match}
     counted = {limit.event_type for limit in rule.thresholds}
     memory.kept = [
-        replace(seen, marks=None) if seen.seq in used else seen
+        seen._replace(marks=None) if seen.seq in used else seen
         for seen in memory.kept
         if seen.seq not in used or seen.type in counted
     ]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from selo_dagster.errors import SeloError
 from selo_dagster.memory.event_types import EventType
@@ -17,8 +16,7 @@ USUAL_WEIGHT = 0.5
 """Weight of an event that does not say how much it weighs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(NamedTuple):
     """One event.
 
     at: when it happened, but never after it arrived, so that one clock that runs ahead does not silence a person.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from selo_dagster.clock import UTC
 from selo_dagster.triggers.happening import Happening
@@ -21,13 +20,15 @@ CAUSES: Final = 20
 """Causes that one request names at most: the weightiest. More are only counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One remembered event. at: UTC; weight: 0-1; marks: what a pattern compares, such as
-    fingerprints of fields or the steps that it can be; None: it is only counted, and no pattern sees it."""
+class Kept(NamedTuple):
+    """One remembered event; as a list it is its form in the database.
+
+    micros: when it happened, in microseconds since 1970; weight: 0-1; marks: what a pattern compares, such as
+    fingerprints of fields or the steps that it can be; None: it is only counted, and no pattern sees it.
+    """
 
     seq: int
-    at: datetime
+    micros: int
     type: str
     origin: str
     ref: str
@@ -37,19 +38,12 @@ class Kept:
     @classmethod
     def of(cls, one: Happening, marks: dict[str, str] | None = None) -> Kept:
         """Return what is remembered of an event."""
-        return cls(one.seq, one.at, one.type, one.origin, one.ref, one.weight, marks)
+        return cls(one.seq, (one.at - _EPOCH) // _BIT, one.type, one.origin, one.ref, one.weight, marks)
 
-    def as_json(self) -> list[Any]:
-        """Return its form in the database; the instant as microseconds since 1970."""
-        return [self.seq, (self.at - _EPOCH) // _BIT, self.type, self.origin, self.ref, self.weight, self.marks]
-
-    @classmethod
-    def from_json(cls, row: Sequence[Any]) -> Kept:
-        """Read its form in the database."""
-        seq, at, kind, origin, ref, weight, marks = row
-        return cls(
-            int(seq), _EPOCH + at * _BIT, kind, origin, ref, float(weight), None if marks is None else dict(marks)
-        )
+    @property
+    def at(self) -> datetime:
+        """When it happened, UTC."""
+        return _EPOCH + self.micros * _BIT
 
 
 def remember(kept: list[Kept], one: Kept, window_s: float) -> None:
@@ -64,11 +58,13 @@ def remember(kept: list[Kept], one: Kept, window_s: float) -> None:
                 kept[place] = one
             return
     insort(kept, one, key=_place)
-    oldest = kept[-1].at - timedelta(seconds=2 * window_s)
-    del kept[: bisect_left(kept, (oldest, 0), key=_place)]
-    alike = [seen for seen in kept if seen.type == one.type]
-    if len(alike) > KEPT:
-        kept.remove(alike[0])
+    oldest = kept[-1].micros - int(2_000_000 * window_s)
+    if kept[0].micros < oldest:
+        del kept[: bisect_left(kept, (oldest, 0), key=_place)]
+    if len(kept) > KEPT:
+        alike = [seen for seen in kept if seen.type == one.type]
+        if len(alike) > KEPT:
+            kept.remove(alike[0])
 
 
 def matched(kept: Iterable[Kept]) -> list[Kept]:
@@ -76,11 +72,11 @@ def matched(kept: Iterable[Kept]) -> list[Kept]:
     return [one for one in kept if one.marks is not None]
 
 
-def _place(one: Kept) -> tuple[datetime, int]:
-    return one.at, one.seq
+def _place(one: Kept) -> tuple[int, int]:
+    return one.micros, one.seq
 
 
 def weightiest(causes: Iterable[Kept], most: int = CAUSES) -> list[Kept]:
     """Return the causes that weigh most, the newest first among equals; each event once."""
     unique = {one.seq: one for one in causes}
-    return sorted(unique.values(), key=lambda one: (-one.weight, -one.at.timestamp(), -one.seq))[:most]
+    return sorted(unique.values(), key=lambda one: (-one.weight, -one.micros, -one.seq))[:most]

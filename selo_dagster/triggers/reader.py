@@ -162,12 +162,13 @@ def judge(
     fired: dict[Key, list[Firing]] = {}
     changed: dict[Key, State] = {}
     for key, theirs in grouped.items():
-        state = states.get(key) or State()
-        evaluated = evaluate(rules[key[1]], state.memory, theirs, oldest=oldest, again=again)
+        rule, state = rules[key[1]], states.get(key) or State()
+        evaluated = evaluate(rule, state.memory, theirs, oldest=oldest, again=again)
         _note(key[1], evaluated, result)
         if evaluated.firings:
             fired[key] = evaluated.firings
-        if evaluated.firings or state.memory.kept or key in states:
+        # A rule that looks at one event alone has nothing new to remember of one that did not make it fire.
+        if evaluated.firings or (rule.window_s and (state.memory.kept or key in states)):
             changed[key] = state
     _ask(connection, rules, fired, changed, now, result)
     write_states(connection, changed)
@@ -176,7 +177,9 @@ def judge(
 
 def _note(rule: str, evaluated: Evaluated, result: Judged) -> None:
     # A firing is counted by what becomes of it.
-    result.outcomes.update((rule, outcome) for outcome in evaluated.outcomes if outcome != FIRED)
+    for outcome in evaluated.outcomes:
+        if outcome != FIRED:
+            result.outcomes[rule, outcome] += 1
     result.faults += [Fault.of(one, code, [rule]) for one, code in evaluated.faults]
 
 

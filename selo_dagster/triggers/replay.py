@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
@@ -63,7 +63,7 @@ def replay(
         happened, faults = typed(theirs, catalogue)
         found.events += len(happened)
         found.unreadable += len(faults)
-        fresh = [replace(one, age_s=0.0) for one in happened]
+        fresh = [one._replace(age_s=0.0) for one in happened]
         for rule in chosen.values():
             found.fired += _of_person(rule, fresh, until)
     found.fired.sort(key=lambda one: (one.at, one.user_id, one.rule))

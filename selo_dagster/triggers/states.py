@@ -49,8 +49,8 @@ def read_states(connection: Connection, keys: Iterable[Key]) -> dict[Key, State]
 def state_of(row: Any) -> State:
     """Return a row as a state."""
     return State(
-        Memory(row.upto, [Kept.from_json(one) for one in row.kept], row.due_at, row.began_at),
-        [Kept.from_json(one) for one in row.waiting],
+        Memory(row.upto, [Kept(*one) for one in row.kept], row.due_at, row.began_at),
+        [Kept(*one) for one in row.waiting],
         row.waiting_count,
         row.cooldown_until,
         row.asked_at,
@@ -66,8 +66,8 @@ def write_states(connection: Connection, changed: Mapping[Key, State]) -> None:
             "user_id": user_id,
             "rule": rule,
             "upto": state.memory.upto,
-            "kept": [one.as_json() for one in state.memory.kept],
-            "waiting": [one.as_json() for one in state.waiting],
+            "kept": state.memory.kept,
+            "waiting": state.waiting,
             "waiting_count": state.waiting_count,
             "due_at": state.memory.due_at,
             "began_at": state.memory.began_at,

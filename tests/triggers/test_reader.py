@@ -63,8 +63,10 @@ def test_one_strong_memory_becomes_one_row_on_the_local_date_of_its_person(store
     assert (str(row.on), row.state, row.reason) == ("2026-11-24", "due", None)
     assert (row.since, row.ready_at) == (before(minutes=1), NOW)
     assert (row.cause["rule"], row.cause["trigger"], row.cause["count"]) == ("memory", "important_memory", 1)
-    one = Kept(number_of(store, "m1"), before(minutes=1), "memory_created", "memory", "m1", 0.9)
-    assert [Kept.from_json(cause) for cause in row.cause["causes"]] == [one]
+    one = Kept(*row.cause["causes"][0])
+    assert (one.seq, one.at, one.type) == (number_of(store, "m1"), before(minutes=1), "memory_created")
+    assert (one.origin, one.ref, one.weight, one.marks) == ("memory", "m1", 0.9, None)
+    assert len(row.cause["causes"]) == 1
     assert (looked.people, looked.drained) == ({"ana"}, True)
 
 
