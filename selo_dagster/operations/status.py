@@ -26,7 +26,7 @@ from selo_dagster.resources.guard import Verdict, verdict_now
 from selo_dagster.sagas.check import Missing, missing_definitions
 from selo_dagster.sagas.monitor import conditions
 from selo_dagster.sagas.registry import registry
-from selo_dagster.sagas.shown import open_alerts, saga_counts, step_metrics
+from selo_dagster.sagas.shown import open_alerts, saga_counts, saga_metrics, step_metrics
 from selo_dagster.settings import Settings
 from selo_dagster.store.heartbeats import Heartbeat, heartbeats_now
 from selo_dagster.store.schema import HEAD
@@ -109,6 +109,7 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
             "by_type": saga_counts(connection),
             "conditions": dict(sorted(watched.items())),
             "alerts": open_alerts(connection),
+            "times": saga_metrics(connection),
             "steps": step_metrics(connection),
         },
         "kinds": kinds,

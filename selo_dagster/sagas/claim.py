@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_,
 from sqlalchemy.orm import aliased
 
 from selo_dagster.sagas.definition import Saga
-from selo_dagster.sagas.journal import HELD_STATE, Held, Token, fence, let_go, raise_alert
+from selo_dagster.sagas.journal import HELD_STATE, Held, Token, let_go, raise_alert
 from selo_dagster.sagas.states import CLAIMABLE, COMPENSATE, ENDED, FORWARD, PARKED
 from selo_dagster.sagas.tables import saga_locks, sagas
 from selo_dagster.store.types import database_now
@@ -166,6 +166,7 @@ def _take_back(connection: Connection, chosen: ColumnElement[bool]) -> int:
         .values(
             lease_until=None,
             lost=case((sagas.c.progressed, 0), else_=sagas.c.lost + 1),
+            takeovers=sagas.c.takeovers + 1,
             next_attempt_at=None,
             changed_at=database_now(),
         )
@@ -190,11 +191,3 @@ def held_of(row: Any) -> Held:
         row.deadline_at,
         row.cancel_requested,
     )
-
-
-def release(connection: Connection, tokens: Sequence[Token], direction: str, run_id: str) -> int:
-    """Give claims back: whoever takes them next goes on in the same direction; returns how many."""
-    held = fence(connection, tokens, direction, run_id)
-    for one in held:
-        let_go(connection, one)
-    return len(held)

@@ -91,6 +91,7 @@ class Desk:
             direction=COMPENSATE,
             reason="cancelled",
             next_attempt_at=None,
+            turned_at=database_now(),
         )
         return self._noted(row, "cancel", COMPENSATING)
 
@@ -122,6 +123,7 @@ class Desk:
             reason="asked",
             next_attempt_at=None,
             ended_at=None,
+            turned_at=database_now(),
         )
         return self._noted(row, "compensate", COMPENSATING)
 

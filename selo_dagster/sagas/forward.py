@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from selo_dagster.sagas.carrying import done_row, failed_row, finish, given_to, input_of, turned_row
 from selo_dagster.sagas.definition import Saga, Step
 from selo_dagster.sagas.engine import Report, Tools, chunks, limit_statements
-from selo_dagster.sagas.faults import fault_of, lost_connection
+from selo_dagster.sagas.faults import fault_of
+from selo_dagster.sagas.isolated import isolated
 from selo_dagster.sagas.journal import Held, Token, fence, note_attempts, note_progress, steps_of, write_steps
 from selo_dagster.sagas.states import FORWARD, StepState
 from selo_dagster.sagas.turning import overdue, past_pivot, turn_round
@@ -54,6 +55,7 @@ class _Chunk:
         self.report.lost += len(tokens) - len(held)
         known = steps_of(self.connection, held, {self.step.name, *self.step.needs})
         limit_statements(self.connection, self.step.timeout_s)
+        tried: list[Held] = []
         for one in held:
             before = known.get((one.id, self.step.name))
             if before is not None and before.state == StepState.DONE:
@@ -61,7 +63,8 @@ class _Chunk:
             elif overdue(one, now) and self._back(one, "deadline"):
                 continue
             else:
-                self._try(one, before, known, now)
+                tried.append(one)
+        self._try(tried, known, now)
         write_steps(self.connection, self.rows, known)
         note_attempts(self.connection, self.attempts)
         note_progress(self.connection, self.done)
@@ -77,23 +80,19 @@ class _Chunk:
         self.report.broken[one.id] = reason
         return True
 
-    def _try(self, one: Held, before: Any, known: dict[tuple[str, str], Any], now: datetime) -> None:
-        began = self.tools.monotonic()
-        savepoint = self.connection.begin_nested()
-        try:
+    def _try(self, tried: Sequence[Held], known: dict[tuple[str, str], Any], now: datetime) -> None:
+        def work(one: Held) -> dict[str, Any]:
             given = given_to(self.saga, self.step, one, now, self.connection)
             answer = self.step.action(given, input_of(self.step, one, known))
-            row = done_row(one, self.step, before, answer)
-            # What was sent is checked by the database before the step counts as done.
-            savepoint.commit()
-        except Exception as broken:
-            if lost_connection(broken):
-                raise
-            savepoint.rollback()
-            self._failed(one, before, broken, now, self.tools.monotonic() - began)
-        else:
-            self.rows.append(row | {"seconds": self.tools.monotonic() - began})
-            self.done.append(one.id)
+            return done_row(one, self.step, known.get((one.id, self.step.name)), answer)
+
+        for outcome in isolated(self.connection, tried, work, self.tools.monotonic):
+            one, result = outcome.one, outcome.result
+            if isinstance(result, Exception):
+                self._failed(one, known.get((one.id, self.step.name)), result, now, outcome.seconds)
+            else:
+                self.rows.append(result | {"seconds": outcome.seconds})
+                self.done.append(one.id)
 
     def _failed(self, one: Held, before: Any, broken: Exception, now: datetime, seconds: float) -> None:
         self.report.cause = broken

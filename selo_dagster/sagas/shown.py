@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
 
 from selo_dagster.errors import SeloError
 from selo_dagster.sagas.check import definition_of
 from selo_dagster.sagas.registry import Registry
-from selo_dagster.sagas.states import SAGA_STATES, StepState
+from selo_dagster.sagas.states import COMPENSATED, COMPLETED, ENDED, SAGA_STATES, StepState
 from selo_dagster.sagas.tables import saga_alerts, saga_attempts, saga_interventions, saga_steps, sagas
+from selo_dagster.store.types import database_now, seconds_between
 
 
 def saga_list(
@@ -170,6 +171,52 @@ def step_metrics(connection: Connection) -> list[dict[str, Any]]:
             "most_attempts": row.attempts,
         }
         for row in rows
+    ]
+
+
+def saga_metrics(connection: Connection) -> list[dict[str, Any]]:
+    """Return for each type how long its sagas waited, ran and went back, in seconds, and what was taken over.
+
+    wait: asked for → first claim; run: first claim → last step done, of those that are completed; undo lag: turned
+    round → its last step undone; oldest: how long the one that stands still for longest has not changed.
+    """
+    last = (
+        select(
+            saga_steps.c.saga_id,
+            func.max(saga_steps.c.done_at).label("done_at"),
+            func.max(saga_steps.c.undone_at).label("undone_at"),
+        )
+        .group_by(saga_steps.c.saga_id)
+        .subquery("last")
+    )
+    wait = seconds_between(sagas.c.asked_at, sagas.c.started_at)
+    ran = case((sagas.c.state == COMPLETED, seconds_between(sagas.c.started_at, last.c.done_at)))
+    back = case((sagas.c.state == COMPENSATED, seconds_between(sagas.c.turned_at, last.c.undone_at)))
+    still = case((sagas.c.state.not_in(ENDED), seconds_between(sagas.c.changed_at, database_now())))
+    rows = connection.execute(
+        select(
+            sagas.c.type,
+            func.count().label("sagas"),
+            func.avg(wait).label("mean_wait_seconds"),
+            func.max(wait).label("longest_wait_seconds"),
+            func.avg(ran).label("mean_run_seconds"),
+            func.max(ran).label("longest_run_seconds"),
+            func.count(back).label("undone"),
+            func.avg(back).label("mean_undo_lag_seconds"),
+            func.max(back).label("longest_undo_lag_seconds"),
+            func.max(still).label("oldest_unchanged_seconds"),
+            func.sum(sagas.c.takeovers).label("takeovers"),
+        )
+        .outerjoin(last, last.c.saga_id == sagas.c.id)
+        .group_by(sagas.c.type)
+        .order_by(sagas.c.type)
+    )
+    return [
+        {
+            name: float(value) if name.endswith("_seconds") and value is not None else value
+            for name, value in row.items()
+        }
+        for row in rows.mappings()
     ]
 
 

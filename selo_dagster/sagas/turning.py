@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from selo_dagster.sagas.definition import Saga
 from selo_dagster.sagas.journal import Held, let_go, raise_alert, steps_of
 from selo_dagster.sagas.states import COMPENSATE, COMPENSATING, IN_DOUBT, PARKED, StepState
+from selo_dagster.store.types import database_now
 
 
 def past_pivot(connection: Connection, saga: Saga, held: Held) -> bool:
@@ -35,6 +36,7 @@ def turn_round(connection: Connection, saga: Saga, held: Held, reason: str, erro
         reason=reason,
         error=error,
         next_attempt_at=None,
+        turned_at=database_now(),
     )
     raise_alert(connection, held, "failed", {"reason": reason, **(error or {})})
     return COMPENSATING

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from selo_dagster.sagas.definition import Compensation, Saga, Step
 from selo_dagster.sagas.engine import Report, Tools, chunks, limit_statements
-from selo_dagster.sagas.faults import lost_connection
+from selo_dagster.sagas.isolated import isolated
 from selo_dagster.sagas.journal import Held, Token, fence, note_attempts, note_progress, steps_of, write_steps
 from selo_dagster.sagas.states import COMPENSATE, UNDO_SETTLED
 from selo_dagster.sagas.undo_outside import undo_outside
@@ -67,6 +67,7 @@ class _Chunk:
         undo = self.step.compensation
         if undo is not None:
             limit_statements(self.connection, undo.timeout_s)
+        tried: list[Held] = []
         for one in held:
             before = known.get((one.id, self.step.name))
             if before is not None and before.state in UNDO_SETTLED:
@@ -79,28 +80,27 @@ class _Chunk:
             elif spent(undo, before):
                 self.report.broken[one.id] = "undo_spent"
             else:
-                self._try(one, undo, before, now)
+                tried.append(one)
+        if undo is not None:
+            self._try(tried, undo, known, now)
         write_steps(self.connection, self.rows, known)
         note_attempts(self.connection, self.attempts)
         note_progress(self.connection, self.report.done)
 
-    def _try(self, one: Held, undo: Compensation, before: Any, now: datetime) -> None:
-        began = self.tools.monotonic()
-        savepoint = self.connection.begin_nested()
-        try:
+    def _try(self, tried: Sequence[Held], undo: Compensation, known: dict[tuple[str, str], Any], now: datetime) -> None:
+        def work(one: Held) -> dict[str, Any]:
+            before = known[one.id, self.step.name]
             undo.handler(undo_given(self.saga, self.step, one, now, self.connection), recorded(undo, before))
-            savepoint.commit()
-        except Exception as broken:
-            if lost_connection(broken):
-                raise
-            savepoint.rollback()
-            row, attempt, at = failed_undo(
-                self.tools, self.step, undo, one, before, broken, now, self.run_id, self.tools.monotonic() - began
-            )
+            return undone_row(self.step, one, before, 0.0)
+
+        for outcome in isolated(self.connection, tried, work, self.tools.monotonic):
+            one, result, seconds = outcome.one, outcome.result, outcome.seconds
+            if not isinstance(result, Exception):
+                self.rows.append(result | {"undo_seconds": seconds})
+                self.report.done.append(one.id)
+                continue
+            before = known[one.id, self.step.name]
+            row, attempt, at = failed_undo(self.tools, self.step, undo, one, before, result, now, self.run_id, seconds)
             self.rows.append(row)
             self.attempts.append(attempt)
-            note_wait(self.connection, self.report, one, at, type(broken).__name__)
-        else:
-            seconds = self.tools.monotonic() - began
-            self.rows.append(undone_row(self.step, one, before, seconds))
-            self.report.done.append(one.id)
+            note_wait(self.connection, self.report, one, at, type(result).__name__)

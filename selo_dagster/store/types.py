@@ -75,6 +75,25 @@ class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as a SQL fu
         super().__init__(bindparam(None, float(seconds), type_=types.Float()))
 
 
+class seconds_between(FunctionElement[float]):  # noqa: N801 - reads as a SQL function
+    """Seconds from one instant to a later one; NULL if one of them is."""
+
+    type = types.Float()
+    inherit_cache = True
+
+
+@compiles(seconds_between, "postgresql")
+def _postgresql_between(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    first, last = element.clauses
+    return f"extract(epoch FROM {compiler.process(last, **kw)} - {compiler.process(first, **kw)})"
+
+
+@compiles(seconds_between, "sqlite")
+def _sqlite_between(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
+    first, last = element.clauses
+    return f"(julianday({compiler.process(last, **kw)}) - julianday({compiler.process(first, **kw)})) * 86400.0"
+
+
 @compiles(database_now, "postgresql")
 def _postgresql_now(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
     (offset,) = element.clauses

@@ -30,6 +30,7 @@ How = Literal[
     "rejected",
     "refused",
     "passing",
+    "twice",
     "stubborn",
     "unwritable",
     "crooked",
@@ -37,10 +38,10 @@ How = Literal[
     "kept",
     "crooked_undo",
 ]
-"""programming: an error of a program. rejected: by the database. passing: once, then fine. stubborn: for a passing
-reason, every time. unwritable, crooked: by an error that the engine does not expect, of no class that is a program's,
-and of one that is. slow: lasts until a file appears; beside it, `.inside` says that it has begun. kept: its undo is
-refused. crooked_undo: its undo is crooked."""
+"""programming: an error of a program. rejected: by the database. passing: once, then fine. twice: two times, then
+fine. stubborn: for a passing reason, every time. unwritable, crooked: by an error that the engine does not expect, of
+no class that is a program's, and of one that is. slow: lasts until a file appears; beside it, `.inside` says that it
+has begun. kept: its undo is refused. crooked_undo: its undo is crooked."""
 
 tries: Counter[str] = Counter()
 """Tries in this process, by token."""
@@ -231,7 +232,7 @@ def _misbehave(given: Given, text: str, behaviour: Behaviour) -> None:
         raise TypeError(text)
     if behaviour.how == "refused":
         raise RefusedError(text)
-    if behaviour.how == "stubborn" or (behaviour.how == "passing" and tries[given.token] == 1):
+    if behaviour.how == "stubborn" or tries[given.token] <= {"passing": 1, "twice": 2}.get(behaviour.how, 0):
         raise TransientError(text) from ConnectionError(text)
     if behaviour.how == "crooked":
         raise CrookedError(text)

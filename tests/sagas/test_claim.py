@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from selo_dagster.sagas.claim import PARKED_AFTER_LOST, held_by, release, renew, take_back_expired, take_back_from
+from selo_dagster.sagas.claim import PARKED_AFTER_LOST, held_by, renew, take_back_expired, take_back_from
 from selo_dagster.sagas.journal import Token
 from selo_dagster.sagas.start import start
 from selo_dagster.sagas.states import COMPENSATE, FORWARD
@@ -144,16 +144,6 @@ def test_what_ended_runs_hold_is_taken_back_at_once(room: Room) -> None:
         assert take_back_from(connection, ["run-1", "run-0"]) == 1
         assert take_back_from(connection, []) == 0
     assert ids(room.claim(LINE, run_id="run-3")) == [mine]
-
-
-def test_what_is_given_back_is_nobodys_and_counts_as_no_loss(room: Room) -> None:
-    saga_id = room.start(LINE)
-    tokens = room.claim(LINE)
-    with room.store.write() as connection:
-        assert release(connection, tokens, FORWARD, "run-2") == 0
-        assert release(connection, tokens, FORWARD, "run-1") == 1
-    assert room.row(saga_id).lost == 0
-    assert ids(room.claim(LINE, run_id="run-2")) == [saga_id]
 
 
 def test_a_saga_that_was_lost_twice_is_claimed_alone_and_after_three_times_is_parked(room: Room) -> None:
