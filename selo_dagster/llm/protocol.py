@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-Task = Literal["reflection", "mantra", "questions"]
-"""What may be asked for: a reflection; one line to live by; questions that the companion would like to ask."""
+Task = Literal["reflection", "mantra", "questions", "learnings", "summary", "episode"]
+"""What may be asked for: a reflection; one line to live by; questions that the companion would like to ask; what is
+to be learned from what was said; what a conversation came to; the story of a stretch of time."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
 from selo_dagster.store.base import metadata, unit_interval
-from selo_dagster.store.types import Identifier, UTCDateTime
+from selo_dagster.store.types import Document, Identifier, UTCDateTime
 
 ACTIVE: Final = "active"
 REACHED: Final = "reached"
@@ -27,6 +27,7 @@ goals = Table(
     Column("state", String(16), nullable=False),
     Column("progress", Float, nullable=False, server_default=text("0"), comment="0-1"),
     Column("version", Integer, nullable=False, server_default=text("1"), comment="changes so far"),
+    Column("evidence", Document, nullable=False, server_default=text("'[]'"), comment="what else asked for it"),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     CheckConstraint("state IN ('active', 'reached', 'cancelled')", name="state_known"),
     unit_interval("priority"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import Boolean, CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
 from selo_dagster.store.base import metadata, sqlite_instant, unit_interval
 from selo_dagster.store.types import Identifier, UTCDateTime, database_now
@@ -41,5 +41,9 @@ persona_traits = Table(
     Column("name", String(80), primary_key=True),
     Column("category", String(40), nullable=False),
     Column("value", Float, nullable=False),
+    Column("stability", Float, nullable=False, server_default=text("0.5"), comment="0-1: how little it drifts home"),
+    Column("locked", Boolean, nullable=False, server_default=text("false"), comment="nothing changes it"),
+    Column("version", Integer, nullable=False, server_default=text("1"), comment="changes so far, and one"),
+    Column("made_by", String(32), comment="the evolution that made it; NULL: it was there from the beginning"),
     unit_interval("value"),
 )

@@ -59,6 +59,13 @@ reflection_ledger = Table(
         "ready_at", UTCDateTime, comment="may be claimed from then, by the domain's clock; NULL: settled or claimed"
     ),
     Column("version", Integer, nullable=False, server_default=text("1"), comment="version that it makes"),
+    Column(
+        "evolve",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="a new version undoes what the former one asked for, and asks for its own",
+    ),
     Column("request_id", String(64), comment="the explicit request that asked for it last"),
     Column("epoch", Integer, nullable=False, server_default=text("0"), comment="fencing token: claims so far"),
     Column("run_id", String(64), comment="the run that holds or settled it"),

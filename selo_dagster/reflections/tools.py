@@ -6,32 +6,12 @@ from random import Random, SystemRandom
 from uuid import uuid4
 
 from selo_dagster.clock import Clock
-from selo_dagster.llm.protocol import LanguageModel
+from selo_dagster.llm.opening import language_model
 from selo_dagster.reflections.cohort import CohortLimits, Tools
 from selo_dagster.reflections.generate import Limits
-from selo_dagster.reflections.kind import Kind, Lane
+from selo_dagster.reflections.kind import Kind
 from selo_dagster.settings import Settings
 from selo_dagster.store.engine import Store
-
-
-def language_model(settings: Settings, random: Random, lane: Lane = "deep") -> LanguageModel:
-    """Return the model of a lane: the server that the settings name, else the extractive one."""
-    # Imported by the runs that reflect, not by everybody who loads the definitions.
-    if settings.llm_url is None or settings.llm_model is None:
-        from selo_dagster.llm.extractive import ExtractiveModel
-
-        return ExtractiveModel()
-    from selo_dagster.llm.openai_client import OpenAICompatibleModel
-
-    return OpenAICompatibleModel(
-        base_url=settings.llm_url,
-        model=(settings.llm_light_model if lane == "light" else None) or settings.llm_model,
-        api_key=None if settings.llm_api_key is None else settings.llm_api_key.get_secret_value(),
-        slots=settings.llm_slots,
-        max_tokens=settings.llm_max_tokens,
-        temperature=settings.llm_temperature,
-        random=random,
-    )
 
 
 def tools_for(store: Store, settings: Settings, clock: Clock, kind: Kind, *, random: Random | None = None) -> Tools:
@@ -39,7 +19,7 @@ def tools_for(store: Store, settings: Settings, clock: Clock, kind: Kind, *, ran
     chance = random or SystemRandom()
     return Tools(
         store=store,
-        model=language_model(settings, chance, kind.lane),
+        model=language_model(settings, chance, light=kind.lane == "light"),
         clock=clock,
         random=chance,
         new_id=lambda: uuid4().hex,

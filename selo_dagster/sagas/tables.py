@@ -63,6 +63,7 @@ sagas = Table(
     Column("takeovers", Integer, nullable=False, server_default=text("0"), comment="claims that were taken back"),
     Column("ended_at", UTCDateTime, comment="by the domain's clock"),
     Column("changed_at", UTCDateTime, nullable=False, default=database_now(), comment="by the database's clock"),
+    Column("shown_by", String(64), comment="the run that showed its end in Dagster"),
     UniqueConstraint("type", "user_id", "key"),
     CheckConstraint(f"state IN ({_listed(SAGA_STATES)})", name="state_known"),
     CheckConstraint(f"direction IN ({_listed(DIRECTIONS)})", name="direction_known"),

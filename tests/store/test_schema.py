@@ -7,7 +7,12 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
+import selo_dagster.memory.episodes
+import selo_dagster.memory.learnings
+import selo_dagster.memory.summaries
 import selo_dagster.memory.tables
+import selo_dagster.people.erased_tables
+import selo_dagster.people.evolution_tables
 import selo_dagster.people.goals
 import selo_dagster.people.tables
 import selo_dagster.reflections.audits.tables
