@@ -39,6 +39,7 @@ class CompletionRequest:
     words: accepted number of words of the main text, inclusive. deadline_s: seconds left for the call.
     covers: the day or days in words. omitted: sources left out for want of room. earlier: former reflections,
     newest first, for continuity: never to be cited; former mantras or questions where these are asked for.
+    goals: what the companion wants to reach with the person, newest first: never to be cited.
     correction: what was wrong with the answer before this one.
     """
 
@@ -55,6 +56,7 @@ class CompletionRequest:
     earlier: tuple[str, ...] = ()
     correction: str | None = None
     persona: dict[str, float] = field(default_factory=dict)
+    goals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,16 +21,25 @@ _COUNTED: Final[dict[Task, str]] = {
     "reflection": "The main text has",
     "mantra": "The mantra has",
     "questions": "Each question has",
+    "learnings": "Each learning has",
+    "summary": "The summary has",
+    "episode": "The narrative has",
 }
 _WISHES: Final[dict[Task, str]] = {
     "reflection": "Write the {kind} reflection.",
     "mantra": "Write the mantra.",
     "questions": "Write the questions, the most urgent first.",
+    "learnings": "Write what is to be learned, the most important first; an empty list where nothing is.",
+    "summary": "Write the summary.",
+    "episode": "Write the episode.",
 }
 _EARLIER: Final[dict[Task, str]] = {
     "reflection": "Your earlier reflections, newest first, for continuity only, never to be cited or repeated:",
     "mantra": "Your earlier mantras, newest first, never to be repeated:",
     "questions": "What was asked, queued or answered before, newest first, never to be repeated:",
+    "learnings": "What was learned before, newest first, never to be repeated:",
+    "summary": "Your earlier summaries, newest first, for continuity only, never to be cited or repeated:",
+    "episode": "Your earlier episodes, newest first, never to be told again:",
 }
 
 _JOINERS: Final = "\u200c\u200d"
@@ -69,6 +78,9 @@ def _question(request: CompletionRequest, nonce: str) -> str:
     if request.persona:
         traits = ", ".join(f"{harmless(name)} {value:.2f}" for name, value in sorted(request.persona.items()))
         lines.append(f"Your traits, from 0 to 1: {traits}")
+    if request.goals:
+        lines.append("Your open goals with this person, newest first, never to be cited:")
+        lines += _fenced("goals", nonce, [f"- {harmless(goal)}" for goal in request.goals])
     if request.earlier:
         lines.append(_EARLIER[request.task])
         lines += _fenced("earlier", nonce, [f"- {harmless(text)}" for text in request.earlier])

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    func,
+    select,
+    text,
+)
 
+from selo_dagster.people.history import chunked
 from selo_dagster.store.base import metadata, unit_interval
 from selo_dagster.store.types import Document, Identifier, UTCDateTime
 
@@ -44,3 +60,23 @@ goal_steps = Table(
     Column("state", String(16), nullable=False),
     CheckConstraint("state IN ('pending', 'done', 'cancelled')", name="state_known"),
 )
+
+SHOWN: Final = 5
+"""Open goals that a reflection is shown (the predecessor's number)."""
+
+
+def open_goals(connection: Connection, user_ids: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Return the titles of each person's newest active goals; nobody without one is named."""
+    found: dict[str, list[str]] = {}
+    place = func.row_number().over(partition_by=goals.c.user_id, order_by=(goals.c.created_at.desc(), goals.c.id))
+    for part in chunked(user_ids):
+        numbered = (
+            select(goals.c.user_id, goals.c.title, place.label("place"))
+            .where(goals.c.user_id.in_(part), goals.c.state == ACTIVE)
+            .subquery()
+        )
+        for row in connection.execute(
+            select(numbered).where(numbered.c.place <= SHOWN).order_by(numbered.c.user_id, numbered.c.place)
+        ):
+            found.setdefault(row.user_id, []).append(row.title)
+    return {user_id: tuple(titles) for user_id, titles in found.items()}

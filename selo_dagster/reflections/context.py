@@ -74,6 +74,7 @@ class Context:
     more: int = 0
     earlier: tuple[str, ...] = ()
     persona: dict[str, float] = field(default_factory=dict)
+    goals: tuple[str, ...] = ()
     late_days: tuple[date, ...] = ()
     with_dates: bool = False
     room: int = 0

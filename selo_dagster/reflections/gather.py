@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
+from selo_dagster.people.goals import open_goals
 from selo_dagster.people.history import zones_of
 from selo_dagster.people.persona import traits_of
 from selo_dagster.people.tables import ACTIVE, users
@@ -39,14 +41,16 @@ def gather(connection: Connection, kind: Kind, claims: Sequence[Claim], budget: 
     if not wanted:
         return found
     materials = kind.recipe(Gathering(connection, kind, wanted, zones, budget))
-    traits = traits_of(connection, user_ids)
+    traits, goals = traits_of(connection, user_ids), open_goals(connection, user_ids)
     for one in wanted:
         material = materials[one.id]
         if isinstance(material, Nothing):
             found[one.id] = material
             continue
         persona = {trait.name: trait.value for trait in traits[one.user_id]}
-        found[one.id] = _context(one, people[one.user_id].name, material, persona, budget)
+        found[one.id] = replace(
+            _context(one, people[one.user_id].name, material, persona, budget), goals=goals.get(one.user_id, ())
+        )
     return found
 
 

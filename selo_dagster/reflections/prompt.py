@@ -52,6 +52,7 @@ def prompt_for(context: Context, kind: Kind, deadline_s: float) -> Prompt:
         omitted=len(context.dropped) + context.more,
         earlier=context.earlier,
         persona=context.persona,
+        goals=context.goals,
     )
     return Prompt(request, shown, _digest(request, shown))
 
@@ -86,5 +87,6 @@ def _digest(request: CompletionRequest, shown: dict[str, Source]) -> str:
         request.omitted,
         list(request.earlier),
         sorted(request.persona.items()),
+        *([list(request.goals)] if request.goals else []),
     ]
     return hashlib.sha256(json.dumps(seen, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()

@@ -107,11 +107,17 @@ def _read(question: Question[AnswerT], completion: Completion) -> tuple[AnswerT 
         answer = question.answer.model_validate_json(completion.text)
     except ValidationError as refused:
         faults = refused.errors(include_url=False, include_input=False, include_context=False)
-        return None, [f"{'.'.join(str(part) for part in one['loc']) or 'answer'}: {one['type']}" for one in faults[:5]]
+        return None, [f"{_where(one['type'], one['loc'])}: {one['type']}" for one in faults[:5]]
     known = {one.alias for one in question.evidence}
     codes = [] if _cited(answer) <= known else ["unknown_alias"]
     codes += [code for check in question.checks if (code := check(answer)) is not None]
     return (None, codes) if codes else (answer, [])
+
+
+def _where(kind: str, place: tuple[int | str, ...]) -> str:
+    # The name of a field that nobody asked for is the model's own text.
+    known = place[:-1] if kind == "extra_forbidden" else place
+    return ".".join(str(part) for part in known) or "answer"
 
 
 def _cited(answer: Answer) -> set[str]:

@@ -9,13 +9,13 @@ from selo_dagster.llm.extractive.actions import Intention
 from selo_dagster.llm.extractive.day import Day
 from selo_dagster.llm.extractive.filling import filling, words_in
 from selo_dagster.llm.extractive.moments import FEW_WORDS, Moment
+from selo_dagster.llm.extractive.telling import mood_of, nothing_told, telling_of
 from selo_dagster.llm.extractive.wording import (
     QUOTED_CHARACTERS,
     clean,
     closing,
     fragment,
     listed,
-    quoted,
     sentences,
     when,
 )
@@ -73,12 +73,7 @@ class MainText:
 
     def _end(self) -> list[str]:
         day = self.day
-        lines = [day.say("no_feeling")]
-        if day.feelings:
-            feeling, shown, _ = day.strongest_feeling()
-            degree = "a little " if day.intensity < 0.45 else "a great deal of " if day.intensity >= 0.75 else ""
-            words = listed([quoted(one) for one in shown[:2]])
-            lines = [day.say("feeling", feeling=feeling, degree=degree, words=words)]
+        lines = [mood_of(day)]
         # Its first sentence names themes; the later ones hold words of this module's own, such as "language".
         earlier = sentences(clean(day.request.earlier[0], 400).lower())[:1] if day.request.earlier else []
         if day.themes and earlier and re.search(rf"\b{re.escape(day.themes[0])}\b", earlier[0]):
@@ -118,7 +113,7 @@ class MainText:
     def _body(self, chosen: Sequence[Moment]) -> list[str]:
         day = self.day
         if not chosen:
-            return [] if self.late else [self._nothing()]
+            return [] if self.late else [nothing_told(day)[0]]
         groups: dict[str | None, list[Moment]] = {theme: [] for theme in (*day.themes, None)}
         for moment in chosen:
             groups[day.theme_of(moment)].append(moment)
@@ -137,24 +132,4 @@ class MainText:
 
     def _told(self, moment: Moment, room: int) -> list[str]:
         main, *kept = self._quotes(moment, room)
-        asked = quoted(moment.asked) if moment.asked and moment.main is moment.said else ""
-        if moment.main.source.source == "reflection":
-            slot = "thought"
-        elif moment.main is not moment.said:
-            slot = "noted"
-        else:
-            slot = "answered" if asked else "said"
-        lines = [self.day.say(slot, when=when(moment.main.source.local), asked=asked, quote=main)]
-        return lines + [self.day.say("kept", quote=one) for one in kept]
-
-    def _nothing(self) -> str:
-        """Tell of a day without a readable word of the person's."""
-        reads = self.day.reads
-        unread = next((one for one in reads if one.is_theirs), None)
-        if unread is not None:
-            return self.day.say("unreadable", when=when(unread.source.local))
-        mine = [one for one in reads if one.source.role == "assistant" and one.text]
-        if not mine:
-            return self.day.say("nobody")
-        quote = closing(fragment(mine[-1].text, 24, QUOTED_CHARACTERS))
-        return self.day.say("only_mine", when=when(mine[-1].source.local), quote=quote)
+        return [telling_of(self.day, moment, main), *(self.day.say("kept", quote=one) for one in kept)]

@@ -1,4 +1,4 @@
-"""The model: a request in, a reflection, a mantra or questions out."""
+"""The model: a request in, the document of its task out."""
 
 from __future__ import annotations
 
@@ -9,16 +9,26 @@ from typing import Any, Final
 
 from selo_dagster.llm.extractive.actions import intentions_of
 from selo_dagster.llm.extractive.day import Day
+from selo_dagster.llm.extractive.episode import episode
 from selo_dagster.llm.extractive.insights import insights_of
+from selo_dagster.llm.extractive.learnings import LEAST_WORDS as LEARNING_LEAST
+from selo_dagster.llm.extractive.learnings import MOST_WORDS as LEARNING_MOST
+from selo_dagster.llm.extractive.learnings import learnings
 from selo_dagster.llm.extractive.main_text import MainText
-from selo_dagster.llm.extractive.mantra import LEAST_WORDS, MOST_WORDS, mantra
+from selo_dagster.llm.extractive.mantra import LEAST_WORDS as MANTRA_LEAST
+from selo_dagster.llm.extractive.mantra import MOST_WORDS as MANTRA_MOST
+from selo_dagster.llm.extractive.mantra import mantra
 from selo_dagster.llm.extractive.questions import questions
+from selo_dagster.llm.extractive.summary import GREATEST_LOW as SUMMARY_LOW
+from selo_dagster.llm.extractive.summary import LEAST_HIGH as SUMMARY_HIGH
+from selo_dagster.llm.extractive.summary import summary
+from selo_dagster.llm.extractive.trait_changes import trait_changes_of
 from selo_dagster.llm.extractive.weights import heaviest
 from selo_dagster.llm.protocol import Completion, CompletionRequest
 
 NAME: Final = "extractive"
 LEAST_HIGH, GREATEST_LOW, NARROWEST = 180, 120, 40
-"""Words: the bounds of a text, and the distance between them, that can be kept whatever the evidence is."""
+"""Words: the bounds of a reflection or a story, and the distance between them, that can be kept whatever is shown."""
 
 
 class ExtractiveModel:
@@ -46,8 +56,9 @@ class ExtractiveModel:
         """Answer a request; what it says always fits.
 
         Raises ValueError for another task, for a request without evidence, and for word bounds that it could not
-        always keep: of a reflection, an upper one below 180, a lower one above 120, less than 40 between them; of a
-        mantra, any within 6 to 24.
+        always keep: of a reflection or an episode, an upper one below 180, a lower one above 120, less than 40 between
+        them; of a mantra, any within 6 to 24; of a learning, any within 3 to 50; of a summary, an upper one below 50,
+        a lower one above 15.
         """
         begun = time.perf_counter()
         if request.task not in _DOCUMENTS:
@@ -62,9 +73,10 @@ class ExtractiveModel:
 
 def _can_keep(request: CompletionRequest) -> bool:
     low, high = request.words
-    if request.task == "reflection":
+    if request.task in {"reflection", "episode"}:
         return high >= LEAST_HIGH and low <= GREATEST_LOW and high - low >= NARROWEST
-    return request.task != "mantra" or (low <= LEAST_WORDS and high >= MOST_WORDS)
+    most_low, least_high = _BOUNDS.get(request.task, (low, high))
+    return low <= most_low and high >= least_high
 
 
 def _reflection(request: CompletionRequest) -> dict[str, Any]:
@@ -81,7 +93,7 @@ def _reflection(request: CompletionRequest) -> dict[str, Any]:
             "intensity": day.intensity,
             "secondary": feelings[1:],
         },
-        "trait_changes": [],
+        "trait_changes": trait_changes_of(day),
     }
 
 
@@ -93,7 +105,17 @@ _DOCUMENTS: Final[dict[str, Callable[[CompletionRequest], dict[str, Any]]]] = {
     "reflection": _reflection,
     "mantra": _mantra,
     "questions": questions,
+    "learnings": learnings,
+    "summary": summary,
+    "episode": episode,
 }
+
+_BOUNDS: Final = {
+    "mantra": (MANTRA_LEAST, MANTRA_MOST),
+    "learnings": (LEARNING_LEAST, LEARNING_MOST),
+    "summary": (SUMMARY_LOW, SUMMARY_HIGH),
+}
+"""Words by task: the greatest lower and the least upper bound that can be kept."""
 
 
 def _no_theme(day: Day) -> str:

@@ -117,7 +117,16 @@ def quoted(text: str) -> str:
 
 def closing(text: str) -> str:
     """Set a text in quotation marks at the end of a sentence: with a full stop unless it brings its own."""
-    return quoted(text) + ("" if text.rstrip(_CLOSING).endswith(_CLOSED) else ".")
+    return quoted(text) + _full_stop(text)
+
+
+def ended(text: str) -> str:
+    """Return a text as a sentence of its own: with a full stop unless it brings its own."""
+    return text + _full_stop(text)
+
+
+def _full_stop(text: str) -> str:
+    return "" if text.rstrip(_CLOSING).endswith(_CLOSED) else "."
 
 
 def when(local: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selo_dagster.llm.protocol import CompletionRequest
+from selo_dagster.llm.protocol import CompletionRequest, Task
 from selo_dagster.llm.rendering import harmless, line_of, messages_for
 from tests.llm.openai import SECRET, ask, model_for, question, said
 from tests.support.fault_server import FaultServer
@@ -51,13 +52,16 @@ def test_each_source_is_one_line_with_alias_time_and_speaker() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_evidence_cannot_close_the_fence_or_pose_as_another_source(text: str) -> None:
-    request = question(text, "last", subject=text, covers=text, kind=text, earlier=(text,), persona={text: 0.5})
+    request = question(
+        text, "last", subject=text, covers=text, kind=text, earlier=(text,), persona={text: 0.5}, goals=(text,)
+    )
     shown = user_text(request)
     inside = fenced(shown)
     assert len(inside) == 2
     assert inside[0].startswith("m1 | ")
     assert len(fenced(shown, "earlier")) == 1
-    assert shown.count("<<<") == shown.count(">>>") == 4
+    assert len(fenced(shown, "goals")) == 1
+    assert shown.count("<<<") == shown.count(">>>") == 6
     shown.encode()
 
 
@@ -109,8 +113,49 @@ def test_memories_reflections_and_late_sources_say_what_they_are() -> None:
     assert "(late" in line_of(replace(message, late=True))
 
 
+def test_open_goals_are_told_inside_a_fence_of_their_own() -> None:
+    shown = user_text(question(goals=("Learn to swim", "Call her mother")))
+    assert "Your open goals with this person, newest first, never to be cited:" in shown
+    start, end = shown.index("<<<goals "), shown.index("<<<end of goals ")
+    assert shown[start:end].splitlines()[1:] == ["- Learn to swim", "- Call her mother"]
+    assert "goals" not in user_text(question())
+
+
 def test_persona_omitted_sources_and_earlier_reflections_are_told() -> None:
     shown = user_text(question(persona={"warmth": 0.5}, omitted=3, earlier=("I was glad.", "Before.")))
     assert "Sources left out for want of room: 3" in shown
     assert "warmth 0.50" in shown
     assert fenced(shown, "earlier") == ["- I was glad.", "- Before."]
+
+
+ASKED: dict[Task, tuple[str, str]] = {
+    "reflection": ("The main text has", "Write the persona_evolution reflection."),
+    "mantra": ("The mantra has", "Write the mantra."),
+    "questions": ("Each question has", "Write the questions,"),
+    "learnings": ("Each learning has", "Write what is to be learned,"),
+    "summary": ("The summary has", "Write the summary."),
+    "episode": ("The narrative has", "Write the episode."),
+}
+
+
+def test_every_task_is_known_here() -> None:
+    assert set(ASKED) == set(get_args(Task))
+
+
+@pytest.mark.parametrize("task", ASKED)
+def test_a_task_says_what_is_counted_what_is_wished_and_what_was_there_before(task: Task) -> None:
+    request = question(task=task, kind="persona_evolution", words=(15, 315), earlier=("I was glad.",))
+    system, user = (one["content"] for one in messages_for(request, NONCE, schema_in_prompt=False))
+    counted, wished = ASKED[task]
+    assert f"{counted} 15 to 315 words." in system
+    assert user.startswith(wished)
+    (before,) = [line for line in user.split("\n") if "newest first" in line]
+    assert "never to be" in before
+    assert fenced(user, "earlier") == ["- I was glad."]
+
+
+@pytest.mark.parametrize("task", ["learnings", "summary", "episode"])
+def test_an_answer_has_the_name_of_its_task_for_the_server(task: Task) -> None:
+    with FaultServer() as server:
+        ask(model_for(server), question(task=task))
+    assert server.requests[0].body["response_format"]["json_schema"]["name"] == task
