@@ -86,6 +86,8 @@ def report(database: str, people: int, baseline: int, environ: dict[str, str]) -
     print(f"  ingest      {lines.count(chr(10))} lines in {ingested:.1f} s")
     print(f"  dailies     {wall:.1f} s wall, {cpu:.1f} s CPU, {memory:.0f} MiB at most")
     print(f"  the rest    {rest:.1f} s wall, {night['runs']} runs, {peak:.0f} MiB at most: {done}")
+    for saga, states in sorted(night["sagas"].items()):
+        print(f"  {saga:<18} {', '.join(f'{count} {state}' for state, count in sorted(states.items()))}")
     print(f"  per person  {1000 * wall / left:.2f} ms wall, {1000 * cpu / left:.2f} ms CPU")
     print(f"  baseline    {1000 * per_run:.0f} ms a person with a run each ({baseline} measured)")
     print(f"  ratio       {per_run * left / wall:.0f} x faster than a run each")

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -15,6 +15,9 @@ from selo_dagster.errors import SeloError
 
 ROOM_AROUND_THE_CALL_S = 2.0
 """Below this distance between the limit of a call and of a person, reading and writing get squeezed."""
+
+LEAST_ERASURE_KEY = 32
+"""Characters of the key of erasures."""
 
 _OURS = ("SELO_", "REFLECTION_")
 
@@ -208,12 +211,30 @@ class Settings(BaseModel):
     notice_token: SecretStr | None = Field(
         None, alias="SELO_NOTICE_TOKEN", description="Bearer token of that server, where it wants one."
     )
+    persona_path: Literal["saga", "direct"] = Field(
+        "saga",
+        alias="SELO_PERSONA_PATH",
+        description="How a reflection changes the persona: saga (with learnings, undone as a whole) or direct (at "
+        "once, in the transaction of the reflection).",
+    )
+    goals_from_reflections: bool = Field(
+        True,
+        alias="SELO_GOALS_FROM_REFLECTIONS",
+        description="0: the actions of daily and weekly reflections do not become goals.",
+    )
     event_keep_days: int = Field(
         90,
         alias="SELO_EVENT_KEEP_DAYS",
         ge=2,
         le=3_650,
         description="Days after which an event that every reader has read is deleted; what it was about stays.",
+    )
+    erasure_key: SecretStr | None = Field(
+        None,
+        alias="SELO_ERASURE_KEY",
+        min_length=LEAST_ERASURE_KEY,
+        description="Key under which erased people are known and reports are signed, at least 32 characters; without "
+        "it, one is made in SELO_HOME/erasure.key. The same on every machine of one database.",
     )
     pseudonymous_keys: bool = Field(
         False,

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from selo_dagster.errors import SeloError
 from selo_dagster.memory.lines import AnyLine, parse_line
 from selo_dagster.memory.settling import Numbered, settle
+from selo_dagster.people.erased import Door
 from selo_dagster.people.keys import Token, random_key
 from selo_dagster.people.registry import Registry
 
@@ -27,10 +28,12 @@ def write(
     *records: Mapping[str, Any],
     pseudonymous: bool = False,
     token: Token = random_key,
+    readmit: bool = False,
 ) -> list[str]:
     """Write records, all or none of them, and leave the commit to the caller.
 
-    Returns for each what became of it: accepted, updated, or unchanged where it was there already.
+    readmit: people who were erased come in again, as new ones. Returns for each what became of it: accepted, updated,
+    or unchanged where it was there already.
     Raises SeloError with the code and sentence that `selo ingest` would print for the first one that is refused;
     nothing of this call is kept then, and the caller's transaction goes on.
     """
@@ -38,7 +41,11 @@ def write(
     if not lines:
         return []
     undone = connection.begin_nested()
-    settled = settle(connection, lines, lambda: Registry(pseudonymous=pseudonymous, token=token))
+
+    def registry() -> Registry:
+        return Registry(pseudonymous=pseudonymous, token=token, door=Door(readmit=readmit))
+
+    settled = settle(connection, lines, registry)
     refused = next((one for one in settled if one.verdict == "rejected"), None)
     if refused is not None:
         undone.rollback()

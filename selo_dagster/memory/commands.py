@@ -23,9 +23,10 @@ SHOWN = 20
 @click.command("ingest", short_help="Read people, messages, memories and events.")
 @click.argument("file", type=click.File("rb"))
 @click.option("--strict", is_flag=True, help="Keep nothing at all if any line is rejected.")
+@click.option("--readmit", is_flag=True, help="Let people in again who were erased, as new ones.")
 @json_option
 @click.pass_context
-def ingest_command(context: click.Context, file: BinaryIO, *, strict: bool, as_json: bool) -> None:
+def ingest_command(context: click.Context, file: BinaryIO, *, strict: bool, readmit: bool, as_json: bool) -> None:
     """Read JSON Lines from FILE, or from standard input with `-`.
 
     Each line is a user, a message, a memory or an event. Bad lines are reported with their number and the
@@ -35,7 +36,14 @@ def ingest_command(context: click.Context, file: BinaryIO, *, strict: bool, as_j
     """
     settings = process_settings()
     with open_store(settings) as store, _progress(file) as on_progress:
-        report = ingest(store, file, strict=strict, pseudonymous=settings.pseudonymous_keys, on_progress=on_progress)
+        report = ingest(
+            store,
+            file,
+            strict=strict,
+            pseudonymous=settings.pseudonymous_keys,
+            readmit=readmit,
+            on_progress=on_progress,
+        )
     if as_json:
         print_json(report.as_json())
     else:

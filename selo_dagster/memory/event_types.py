@@ -19,6 +19,7 @@ EMOTIONAL_SPIKE: Final = "emotional_spike"
 KNOWLEDGE_UPDATED: Final = "knowledge_updated"
 LEARNING_CREATED: Final = "learning_created"
 CONVERSATION: Final = "conversation"
+CONVERSATION_ENDED: Final = "conversation_ended"
 USER_INTERACTION: Final = "user_interaction"
 
 Origin = Literal["message", "memory", "user", "event"]
@@ -81,6 +82,12 @@ class Conversation(Payload):
     content: str = Field("", description="must be text")
 
 
+class ConversationEnded(Payload):
+    """A conversation is over, and all that was said in it is stored: it can be learned from and summed up."""
+
+    conversation: Text = Field(description="must be the id of a conversation")
+
+
 class UserInteraction(Payload):
     """How lively the person is."""
 
@@ -140,6 +147,7 @@ _OURS: Final = (
     EventType(KNOWLEDGE_UPDATED, "event", COMPANION, KnowledgeUpdated),
     EventType(LEARNING_CREATED, "event", COMPANION, LearningCreated, "importance"),
     EventType(CONVERSATION, "event", COMPANION, Conversation),
+    EventType(CONVERSATION_ENDED, "event", COMPANION, ConversationEnded),
     EventType(USER_INTERACTION, "event", COMPANION, UserInteraction, "activity_level"),
 )
 

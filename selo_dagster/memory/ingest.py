@@ -15,6 +15,7 @@ from selo_dagster.errors import SeloError
 from selo_dagster.memory.lines import LINES, parse_line
 from selo_dagster.memory.reading import Line, read_lines
 from selo_dagster.memory.settling import Numbered, Settled, settle
+from selo_dagster.people.erased import Door
 from selo_dagster.people.keys import Token, random_key
 from selo_dagster.people.registry import Registry
 from selo_dagster.store.engine import Store
@@ -71,12 +72,14 @@ def ingest(
     strict: bool = False,
     pseudonymous: bool = False,
     token: Token = random_key,
+    readmit: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> IngestReport:
     """Take a stream of JSON Lines into the store; bad lines are reported and the good ones kept.
 
     strict: all in one transaction, which is rolled back at the end if any line was rejected; it keeps other
-    ingests, on SQLite every writer, waiting. on_progress: called with the lines dealt with after each batch.
+    ingests, on SQLite every writer, waiting. readmit: people who were erased come in again, as new ones.
+    on_progress: called with the lines dealt with after each batch.
 
     Raises SeloError `database_failed` if the database fails on the way: what was reported by on_progress is
     kept unless strict, and the same file can be ingested again.
@@ -84,7 +87,7 @@ def ingest(
     tally = _Tally()
 
     def registry() -> Registry:
-        return Registry(pseudonymous=pseudonymous, token=token)
+        return Registry(pseudonymous=pseudonymous, token=token, door=Door(readmit=readmit))
 
     try:
         if strict:

@@ -62,9 +62,13 @@ def number_committed(connection: Connection, limit: int) -> int:
     return count
 
 
-def read_after(connection: Connection, seq: int, limit: int, *, upto: int | None = None) -> list[StreamEvent]:
-    """Return up to `limit` events after `seq`, in order; `upto`: none after that number."""
+def read_after(
+    connection: Connection, seq: int, limit: int, *, upto: int | None = None, event: str | None = None
+) -> list[StreamEvent]:
+    """Return up to `limit` events after `seq`, in order; `upto`: none after that number; `event`: only of this name."""
     chosen = [events.c.seq > seq] if upto is None else [events.c.seq > seq, events.c.seq <= upto]
+    if event is not None:
+        chosen.append(events.c.type == event)
     rows = connection.execute(select(*COLUMNS).where(*chosen).order_by(events.c.seq).limit(limit))
     return [StreamEvent(*row) for row in rows]
 

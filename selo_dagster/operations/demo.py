@@ -17,6 +17,9 @@ from selo_dagster.clock import clock_at
 from selo_dagster.errors import SeloError
 from selo_dagster.home import prepare_home
 from selo_dagster.memory.ingest import ingest
+from selo_dagster.operations.demo_undo import break_one
+from selo_dagster.operations.night import print_sagas
+from selo_dagster.operations.whole_night import Night, work_through
 from selo_dagster.output import json_option, print_json, print_table
 from selo_dagster.people.history import zones_of
 from selo_dagster.people.local_days import window
@@ -24,11 +27,10 @@ from selo_dagster.people.tables import users
 from selo_dagster.people.zones import local_label
 from selo_dagster.reflections.answers import person, why
 from selo_dagster.reflections.commands import print_reflection
-from selo_dagster.reflections.kinds import DAILY, KINDS
+from selo_dagster.reflections.kinds import DAILY
 from selo_dagster.reflections.show import shown
-from selo_dagster.reflections.states import BROKEN, DONE
-from selo_dagster.reflections.told import Told
-from selo_dagster.reflections.work_commands import until_nothing_is_due
+from selo_dagster.reflections.states import DONE
+from selo_dagster.sagas.states import COMPENSATED
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.store.opening import open_store
@@ -57,23 +59,24 @@ def demo_command(*, as_json: bool) -> int:
     with open_store(settings) as store, dg.DagsterInstance.get() as instance:
         _refuse_strangers(store)
         report = ingest(store, BytesIO(_bundled()))
-        made: dict[str, dict[str, int]] = {}
-        for kind in KINDS.values():
-            told = Told(kind.name)
-            for ran in until_nothing_is_due(store, instance, settings, clock, kind, NOW):
-                told.add_run(store, ran)
-            made[kind.name] = told.counts()
+        night = work_through(store, instance, settings, clock, NOW)
+        undone = break_one(store, instance, PICTURED, clock.now())
         rows = _last_day(store)
         with store.read() as connection:
             user_id, key, _ = person(connection, PICTURED)
-            pictured = shown(connection, user_id, key, kind=DAILY.name, limit=1)
+            pictured = shown(connection, user_id, key, kind=DAILY.name, limit=3)
+            pictured["reflections"] = pictured["reflections"][:1]
     if as_json:
-        document = {"ingest": report.as_json(), "on": LAST_DAY, "people": rows, "counts": made[DAILY.name]}
-        print_json(document | {"kinds": made})
+        document = {"ingest": report.as_json(), "on": LAST_DAY, "people": rows, "counts": night.kinds[DAILY.name]}
+        print_json(document | {"kinds": night.kinds, "sagas": night.sagas, "undone": undone})
     else:
         _print(report.as_json(), rows, pictured)
-        _print_night(made)
-    return int(any(counts[outcome] for counts in made.values() for outcome in BROKEN))
+        _print_night(night)
+        _print_undone(undone)
+        click.echo(
+            "\nSee it in the web UI: make up, then open http://127.0.0.1:3000 (Assets, one cell for each person)."
+        )
+    return int(night.needs_a_person or undone["state"] != COMPENSATED)
 
 
 def _bundled() -> bytes:
@@ -149,6 +152,7 @@ def _print(report: dict[str, Any], rows: Sequence[dict[str, Any]], pictured: dic
     for one in pictured["reflections"]:
         click.echo(f"\nOne of them, {PICTURED}, with the evidence that each insight rests on:")
         print_reflection(one)
+    _print_mind(pictured)
     if pictured["mantra"] is not None:
         click.echo(f"\nThe mantra that followed from it: {pictured['mantra']['text']}")
     for question in pictured["questions"]:
@@ -156,7 +160,27 @@ def _print(report: dict[str, Any], rows: Sequence[dict[str, Any]], pictured: dic
         click.echo(f"A question for {PICTURED}, from {day.day} {day:%B}: {question['question']}")
 
 
-def _print_night(made: dict[str, dict[str, int]]) -> None:
-    done = ", ".join(f"{counts[DONE]} {kind}" for kind, counts in made.items() if counts[DONE])
-    click.echo(f"\nMade in this night, each after what it waits for: {done}.")
-    click.echo("\nSee it in the web UI: make up, then open http://127.0.0.1:3000 (Assets, one cell for each person).")
+def _print_mind(pictured: dict[str, Any]) -> None:
+    moved = [one for one in pictured["persona"]["traits"] if one["version"] > 1]
+    for one in moved:
+        click.echo(f"Its persona towards {PICTURED}: {one['name']} is {one['value']:.3f} now (home {one['home']}).")
+    for one in pictured["learnings"][:2]:
+        click.echo(f"Learned for good: {one['content']} [{', '.join(one['evidence'])}]")
+    for one in pictured["goals"][:1]:
+        click.echo(f"A goal: {one['title']}")
+    for one in pictured["episodes"][:1]:
+        click.echo(f"A story of {one['words']} words: {one['title']}")
+
+
+def _print_night(night: Night) -> None:
+    done = ", ".join(f"{counts[DONE]} {kind}" for kind, counts in night.kinds.items() if counts[DONE])
+    click.echo(f"\nMade in this night, each after what it waits for: {done or 'nothing, it was all there'}.")
+    print_sagas(night.sagas)
+
+
+def _print_undone(undone: dict[str, Any]) -> None:
+    steps = ", ".join(f"{one['name']} {one['state'].replace('_', ' ')}" for one in undone["steps"])
+    click.echo(
+        f"\nOne saga was made to fail at its last step, and was undone: {undone['type']} {undone['id']} is "
+        f"{undone['state']} ({steps}). Look at it: selo saga show {undone['id']}"
+    )

@@ -10,11 +10,12 @@ from sqlalchemy import select
 
 from selo_dagster.memory.retention import AT_ONCE, prunable_events, prune_events
 from selo_dagster.reflections.days import READER as DAYS_READER
+from selo_dagster.sagas.conversations import READER as CONVERSATIONS_READER
 from selo_dagster.store.engine import Store
 from selo_dagster.triggers.parked import PARKED, parked
 from selo_dagster.triggers.reader import READER as TRIGGERS_READER
 
-READERS: Final = (DAYS_READER, TRIGGERS_READER)
+READERS: Final = (DAYS_READER, TRIGGERS_READER, CONVERSATIONS_READER)
 
 
 @dataclass(frozen=True)

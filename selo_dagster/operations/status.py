@@ -15,6 +15,7 @@ from selo_dagster.memory.tables import events
 from selo_dagster.operations.self_check import Checked
 from selo_dagster.output import instant
 from selo_dagster.people.history import bad_zones
+from selo_dagster.people.persona_reading import saturated_people
 from selo_dagster.people.tables import users
 from selo_dagster.people.zones import zone_rules_version
 from selo_dagster.reflections.claim import ledger
@@ -90,6 +91,7 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
         ),
         *_parked_problems(parked),
         *_saga_problems(watched, stranded),
+        *_saturated(saturated_people(connection)),
     ]
     return {
         "ok": not problems,
@@ -196,10 +198,16 @@ def _saga_problems(watched: Mapping[str, int], stranded: Sequence[Missing]) -> l
     return found + [Problem("stranded_sagas", one.sentence) for one in stranded]
 
 
+def _saturated(people: int) -> list[Problem]:
+    if not people:
+        return []
+    return [Problem("persona_saturated", f"the personas of {people} people have come to the ends of several scales")]
+
+
 def _parked_problems(parked: int) -> list[Problem]:
     if not parked:
         return []
-    return [Problem("events_parked", f"{parked} events could not be judged by a trigger's rule and are put aside")]
+    return [Problem("events_parked", f"{parked} events could not be read or judged and are put aside")]
 
 
 def _problems(name: str, kind: dict[str, Any]) -> list[Problem]:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from selo_dagster.people.history import chunked
 from selo_dagster.people.tables import persona_traits
+from selo_dagster.people.trait_rules import drift
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,14 @@ class Trait:
     name: str
     category: str
     value: float
+
+
+@dataclass(frozen=True)
+class Drift:
+    """By how much a trait drifts home in one day; 0: it stays."""
+
+    name: str
+    delta: float
 
 
 INITIAL_TRAITS: tuple[Trait, ...] = (
@@ -46,3 +55,16 @@ def traits_of(connection: Connection, user_ids: Sequence[str]) -> Mapping[str, t
     return MappingProxyType(
         {user_id: tuple(found[user_id]) if user_id in found else INITIAL_TRAITS for user_id in user_ids}
     )
+
+
+def drifts_of(connection: Connection, user_ids: Sequence[str]) -> Mapping[str, tuple[Drift, ...]]:
+    """Return by how much each stored trait of a person drifts home; a persona that nobody has moved stays."""
+    found: dict[str, list[Drift]] = {user_id: [] for user_id in user_ids}
+    for part in chunked(user_ids):
+        for row in connection.execute(
+            select(persona_traits).where(persona_traits.c.user_id.in_(part)).order_by(persona_traits.c.name)
+        ):
+            moved = row.version > 1 or row.made_by is not None
+            step = drift(row.name, float(row.value), float(row.stability)) if moved and not row.locked else 0.0
+            found[str(row.user_id)].append(Drift(row.name, step))
+    return {user_id: tuple(drifts) for user_id, drifts in found.items()}

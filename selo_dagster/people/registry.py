@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from selo_dagster.clock import BEGINNING
 from selo_dagster.errors import SeloError
+from selo_dagster.people.erased import Door
 from selo_dagster.people.history import chunked
 from selo_dagster.people.keys import Token, has_controls, partition_key, random_key
 from selo_dagster.people.tables import ACTIVE, TOMBSTONED, user_statements, users
@@ -54,11 +55,15 @@ class _Person:
 
 
 class Registry:
-    """The people whom one write transaction deals with: loaded in bulk, changed in memory, written in bulk."""
+    """The people whom one write transaction deals with: loaded in bulk, changed in memory, written in bulk.
 
-    def __init__(self, *, pseudonymous: bool = False, token: Token = random_key) -> None:
+    door: keeps those out who were erased.
+    """
+
+    def __init__(self, *, pseudonymous: bool = False, token: Token = random_key, door: Door | None = None) -> None:
         self._pseudonymous = pseudonymous
         self._token = token
+        self._door = door or Door()
         self._people: dict[str, _Person] = {}
         self._inserted: list[tuple[str, datetime]] = []
         self._renamed: set[tuple[str, datetime]] = set()
@@ -70,7 +75,8 @@ class Registry:
         Their rows stay locked until the transaction ends, so that an erasure either sees what is written
         for a person or is seen here.
         """
-        for part in chunked(sorted({*named, *stated})):
+        asked = {*named, *stated}
+        for part in chunked(sorted(asked)):
             for row in connection.execute(
                 select(users.c.id, users.c.key, users.c.name, users.c.zone, users.c.state)
                 .where(users.c.id.in_(part))
@@ -78,6 +84,8 @@ class Registry:
                 .with_for_update(read=True)
             ):
                 self._people[row.id] = _Person(row.key, row.state, True, True, {BEGINNING: (row.name, row.zone)})
+        # Asked afterwards: whoever was there until a moment ago is among the erased by now.
+        self._door.look(connection, asked - self._people.keys())
         for part in chunked(sorted(set(stated) & self._people.keys())):
             for row in connection.execute(select(user_statements).where(user_statements.c.user_id.in_(part))):
                 person = self._people[row.user_id]
@@ -90,18 +98,20 @@ class Registry:
         """Raise SeloError `unknown_user` or `erased` unless this person is there."""
         person = self._people.get(user_id)
         if person is None:
-            raise SeloError("unknown_user", f"no user {user_id!r} before this line")
+            raise self._door.refusal(user_id) or SeloError("unknown_user", f"no user {user_id!r} before this line")
         if person.state == TOMBSTONED:
-            raise SeloError("erased", f"user {user_id!r} was erased")
+            raise SeloError("erased", f"user {user_id!r} is being erased")
 
     def state(self, said: Statement) -> Verdict:
         """Take in a statement; `accepted` is a new person. Its user must be among the `stated` of `load`.
 
-        Raises SeloError `erased`, or `conflict` where it would change a history that is append-only.
+        Raises SeloError `erased`, `erasure_key`, or `conflict` where it would change a history that is append-only.
         """
         person = self._people.get(said.user_id)
         if person is None:
-            key = partition_key(said.user_id, pseudonymous=self._pseudonymous, token=self._token)
+            # Whoever comes back is somebody new: what Dagster shows under the former key is not theirs.
+            unlike = self._door.admit(said.user_id)
+            key = partition_key(said.user_id, pseudonymous=self._pseudonymous or unlike, token=self._token)
             self._people[said.user_id] = _Person(key, ACTIVE, stored=False)
             self._append(said, said.since or BEGINNING)
             return "accepted"
@@ -154,6 +164,7 @@ class Registry:
         fresh = set(self._inserted)
         renamed = sorted(self._renamed - fresh)
         if new:
+            self._door.flush(connection, [row["id"] for row in new])
             connection.execute(insert(users), new)
         if moved:
             connection.execute(

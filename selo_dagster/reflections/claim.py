@@ -41,6 +41,7 @@ class Claim:
     attempts: int
     forgiven: int = 0
     cause: dict[str, Any] | None = None
+    evolve: bool = False
 
     @property
     def tries(self) -> int:
@@ -126,6 +127,7 @@ def claim(
             ledger.c.attempts,
             ledger.c.forgiven,
             ledger.c.cause,
+            ledger.c.evolve,
         )
     )
     place = {row_id: index for index, row_id in enumerate(chosen)}

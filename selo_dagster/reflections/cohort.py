@@ -28,6 +28,7 @@ from selo_dagster.reflections.retry import Failure, failure_of, look_again_at, m
 from selo_dagster.reflections.settle import (
     Cost,
     Nothing,
+    OnMade,
     OnSettled,
     Rejected,
     Settlement,
@@ -73,13 +74,14 @@ class CohortLimits:
 
 @dataclass(frozen=True)
 class Tools:
-    """What the engine is given instead of reaching for it."""
+    """What the engine is given instead of reaching for it. on_made: asks for what follows from a reflection."""
 
     store: Store
     model: LanguageModel
     clock: Clock
     random: Random
     new_id: Callable[[], str]
+    on_made: OnMade | None = None
     monotonic: Callable[[], float] = time.monotonic
 
 
@@ -236,7 +238,7 @@ class Cohort:
                 found = self._computed(found)
             if isinstance(found, Generated):
                 self._call_ended()
-                settlement = await self._in_thread(self._settle_generated, one, found, None, None)
+                settlement = await self._settle(one, found, "", None)
             elif isinstance(found, Nothing):
                 self._call_ended()
                 settlement = await self._in_thread(self._settle_nothing, one, found, Cost(), found.read_upto)
@@ -272,17 +274,20 @@ class Cohort:
             failure = failure_of(broken)
             spent = Cost(seconds=self.tools.monotonic() - started, model_calls=failure.calls)
             return await self._in_thread(self._settle_failed, one, failure, prompt.input_hash, spent)
+        return await self._settle(one, generated, prompt.input_hash, context.read_upto)
+
+    async def _settle(
+        self, one: Claim, generated: Generated, input_hash: str, read_upto: int | None
+    ) -> Settlement | None:
         try:
-            return await self._in_thread(self._settle_generated, one, generated, prompt.input_hash, context.read_upto)
+            return await self._in_thread(self._settle_generated, one, generated, input_hash, read_upto)
         except (OperationalError, InterfaceError):
             raise
         except Exception as broken:  # noqa: BLE001 - a row that the database refuses is this person's failure too
-            return await self._in_thread(
-                self._settle_failed, one, failure_of(broken), prompt.input_hash, generated.cost
-            )
+            return await self._in_thread(self._settle_failed, one, failure_of(broken), input_hash, generated.cost)
 
     def _settle_generated(
-        self, one: Claim, generated: Generated, input_hash: str | None, read_upto: int | None
+        self, one: Claim, generated: Generated, input_hash: str, read_upto: int | None
     ) -> Settlement | None:
         now = self.tools.clock.now()
         result = generated.result
@@ -291,14 +296,17 @@ class Cohort:
         with self.tools.store.write() as connection:
             if not isinstance(result, Rejected):
                 also = self._also(one, read_upto)
-                return settle_done(connection, one, result, cost=generated.cost, now=now, also=also)
-            before = same_before(connection, one, input_hash or "", REJECTED, None)
+                settled = settle_done(connection, one, result, cost=generated.cost, now=now, also=also)
+                if settled is not None and self.tools.on_made is not None:
+                    self.tools.on_made(connection, one, result, now)
+                return settled
+            before = same_before(connection, one, input_hash, REJECTED, None)
             return settle_rejected(
                 connection,
                 one,
                 result.codes,
                 answer=result.answer,
-                input_hash=input_hash or "",
+                input_hash=input_hash,
                 retry_at=self._retry_at(one, now, transient=False, same=before),
                 cost=generated.cost,
                 now=now,

@@ -29,12 +29,16 @@ ledger = reflection_ledger
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked for. users: ids, None for everybody active. on: None for what is due by itself."""
+    """What is asked for. users: ids, None for everybody active. on: None for what is due by itself.
+
+    force: also what is done already, as a new version. evolve: let that version undo what the former one asked for.
+    """
 
     request_id: str
     users: tuple[str, ...] | None
     on: date | None
     force: bool = False
+    evolve: bool = False
 
 
 @dataclass(frozen=True)
@@ -224,6 +228,7 @@ class _Part:
                 codes=None,
                 ready_at=self.now,
                 request_id=self.wish.request_id,
+                evolve=self.wish.evolve,
                 settled_at=None,
                 # Whoever asks by hand has looked: the row starts afresh.
                 lost=0,

@@ -50,6 +50,10 @@ class ReflectionConfig(dg.Config):
         description='The same as date, for programs that send JSON: in YAML a bare "on" would be read as true.',
     )
     force: bool = Field(default=False, description="Make a new version of a reflection that is already done.")
+    evolve: bool = Field(
+        default=False,
+        description="With force: undo what the former version asked for (persona, goals), and ask for its own.",
+    )
     now: str | None = Field(
         default=None, description="Take this ISO-8601 instant for now, for what is due and as of when. Empty: now."
     )
@@ -120,7 +124,7 @@ class ReflectionRun:
                 look(store, self.kind, clock.now(), settings.catchup_days)
             return self.config.request
         ids = _ids(store, self.partitions)
-        wish = Wish(self.context.run_id, tuple(ids.values()), on, self.config.force)
+        wish = Wish(self.context.run_id, tuple(ids.values()), on, self.config.force, self.config.evolve)
         replies = place(store, self.kind, wish, clock.now(), settings.catchup_days)
         self._show_replies(replies, {user_id: key for key, user_id in ids.items()})
         return self.context.run_id

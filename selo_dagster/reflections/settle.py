@@ -110,6 +110,9 @@ class Nothing:
 OnSettled = Callable[[Connection], None]
 """What else belongs into the transaction that finishes a row."""
 
+OnMade = Callable[[Connection, Claim, Made, datetime], None]
+"""What follows from what was made, asked for in the transaction that stores it."""
+
 
 @dataclass(frozen=True)
 class Settlement:

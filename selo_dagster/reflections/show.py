@@ -6,7 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from selo_dagster.people.persona import traits_of
+from selo_dagster.memory.episodes import episode_sources, episodes
+from selo_dagster.memory.learnings import learnings
+from selo_dagster.people.evolution_tables import stale_marks
+from selo_dagster.people.goals import CANCELLED, goal_steps, goals
+from selo_dagster.people.persona_reading import persona_shown
 from selo_dagster.reflections.questions.queue import listed
 from selo_dagster.reflections.tables import mantras, reflections
 
@@ -15,7 +19,7 @@ MANTRAS_SHOWN = 7
 
 
 def shown(connection: Connection, user_id: str, key: str, *, kind: str | None, limit: int) -> dict[str, Any]:
-    """Return a person's newest reflections with their evidence, and their persona, ready for JSON."""
+    """Return a person's newest reflections with their evidence, persona, goals, episodes and more, ready for JSON."""
     chosen = [] if kind is None else [reflections.c.kind == kind]
     rows = connection.execute(
         select(reflections)
@@ -29,15 +33,105 @@ def shown(connection: Connection, user_id: str, key: str, *, kind: str | None, l
         "reflections": [_reflection(row) for row in rows],
         "mantra": _mantra(connection, user_id),
         "questions": listed(connection, user_id, all_states=False, limit=limit),
-        "persona": {
-            "traits": [
-                {"name": trait.name, "category": trait.category, "value": trait.value}
-                for trait in traits_of(connection, [user_id])[user_id]
-            ]
-        },
-        "goals": [],
-        "episodes": [],
+        "persona": persona_shown(connection, user_id),
+        "goals": _goals(connection, user_id, limit),
+        "episodes": _episodes(connection, user_id, limit),
+        "learnings": _learnings(connection, user_id, limit),
+        "stale": _stale(connection, user_id),
     }
+
+
+def _goals(connection: Connection, user_id: str, limit: int) -> list[dict[str, Any]]:
+    rows = connection.execute(
+        select(goals)
+        .where(goals.c.user_id == user_id, goals.c.state != CANCELLED)
+        .order_by(goals.c.created_at.desc(), goals.c.id)
+        .limit(limit)
+    ).all()
+    steps: dict[str, list[dict[str, Any]]] = {}
+    for row in connection.execute(
+        select(goal_steps)
+        .where(goal_steps.c.goal_id.in_([row.id for row in rows]), goal_steps.c.state != CANCELLED)
+        .order_by(goal_steps.c.goal_id, goal_steps.c.place)
+    ):
+        steps.setdefault(row.goal_id, []).append({"description": row.description, "state": row.state})
+    return [
+        {
+            "id": row.id,
+            "title": row.title,
+            "description": row.description,
+            "state": row.state,
+            "progress": float(row.progress),
+            "priority": float(row.priority),
+            "evidence": [row.origin, *row.evidence],
+            "steps": steps.get(row.id, []),
+            "created_at": row.created_at,
+        }
+        for row in rows
+    ]
+
+
+def _episodes(connection: Connection, user_id: str, limit: int) -> list[dict[str, Any]]:
+    rows = connection.execute(
+        select(episodes)
+        .where(episodes.c.user_id == user_id)
+        .order_by(episodes.c.ends_at.desc(), episodes.c.id)
+        .limit(limit)
+    ).all()
+    sources: dict[str, list[str]] = {}
+    for row in connection.execute(
+        select(episode_sources)
+        .where(episode_sources.c.episode_id.in_([row.id for row in rows]))
+        .order_by(episode_sources.c.source, episode_sources.c.source_id)
+    ):
+        sources.setdefault(row.episode_id, []).append(f"{row.source}:{row.source_id}")
+    return [
+        {
+            "id": row.id,
+            "title": row.title,
+            "narrative": row.narrative,
+            "words": row.words,
+            "emotion": row.emotion,
+            "themes": row.themes,
+            "importance": float(row.importance),
+            "evidence": sources.get(row.id, []),
+            "begins_at": row.begins_at,
+            "ends_at": row.ends_at,
+            "model": row.model,
+        }
+        for row in rows
+    ]
+
+
+def _learnings(connection: Connection, user_id: str, limit: int) -> list[dict[str, Any]]:
+    rows = connection.execute(
+        select(learnings)
+        .where(learnings.c.user_id == user_id)
+        .order_by(learnings.c.created_at.desc(), learnings.c.id)
+        .limit(limit)
+    )
+    return [
+        {
+            "id": row.id,
+            "content": row.content,
+            "domain": row.domain,
+            "confidence": float(row.confidence),
+            "importance": float(row.importance),
+            "source": row.source,
+            "evidence": row.evidence,
+            "model": row.model,
+        }
+        for row in rows
+    ]
+
+
+def _stale(connection: Connection, user_id: str) -> list[dict[str, Any]]:
+    rows = connection.execute(
+        select(stale_marks)
+        .where(stale_marks.c.user_id == user_id)
+        .order_by(stale_marks.c.marked_at.desc(), stale_marks.c.derived)
+    )
+    return [{"derived": row.derived, "because": row.because, "since": row.marked_at} for row in rows]
 
 
 def _mantra(connection: Connection, user_id: str) -> dict[str, Any] | None:

@@ -16,6 +16,10 @@ from selo_dagster.store.engine import Store
 
 def tools_for(store: Store, settings: Settings, clock: Clock, kind: Kind, *, random: Random | None = None) -> Tools:
     """Return the tools of a run of a kind: real randomness and ids unless given."""
+    # The sagas read what reflections store; only a run asks them for anything.
+    from selo_dagster.sagas.downstream import Downstream
+    from selo_dagster.sagas.registry import registry
+
     chance = random or SystemRandom()
     return Tools(
         store=store,
@@ -23,6 +27,7 @@ def tools_for(store: Store, settings: Settings, clock: Clock, kind: Kind, *, ran
         clock=clock,
         random=chance,
         new_id=lambda: uuid4().hex,
+        on_made=Downstream(registry(), settings),
     )
 
 

@@ -66,6 +66,8 @@ def _bounds(answer: Answer, _: Shown) -> str | None:
         and all(len(some) <= MAX_EACH for some in lists)
         and all(len(text) <= SHORT_LIMIT for text in (*answer.themes, *answer.actions, *answer.secondary))
         and all(len(one.text) <= INSIGHT_LIMIT and one.text for one in answer.insights)
+        and all(one.name and len(one.name) <= SHORT_LIMIT for one in answer.trait_changes)
+        and all(len(one.reason) <= SHORT_LIMIT for one in answer.trait_changes)
         and len(answer.secondary) <= 2
         and len(answer.primary) <= SHORT_LIMIT
     )

@@ -40,6 +40,7 @@ LONGEST_RANGE = 400
 @click.option("--from", "first", metavar="DATE", help="Every local date from here …")
 @click.option("--to", "last", metavar="DATE", help="… to here, both included, oldest first.")
 @click.option("--force", is_flag=True, help="Make a new version of what is already done.")
+@click.option("--evolve", is_flag=True, help="With --force: undo what the former version asked for, and ask anew.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @now_option
 @json_option
@@ -51,6 +52,7 @@ def reflect_command(
     first: str | None,
     last: str | None,
     force: bool,
+    evolve: bool,
     dry_run: bool,
     now: str | None,
     as_json: bool,
@@ -61,6 +63,8 @@ def reflect_command(
     dates = _dates(chosen, on, first, last)
     if force and not users and dates == [None]:
         raise SeloError("wrong_use", "--force needs --user or --on: it would repeat what is already done for everyone")
+    if evolve and not force:
+        raise SeloError("wrong_use", "--evolve needs --force: a first version asks for what follows from it anyway")
     with work_here() as (settings, store, instance):
         with store.read() as connection:
             ids = tuple(dict.fromkeys(person(connection, who)[0] for who in users)) if users else None
@@ -73,7 +77,8 @@ def reflect_command(
             calls = 0 if chosen.shape.task is None else len(plan.would)
             click.echo(f"{chosen.name}: {len(plan.would)} to do on {len(dates)} dates, {calls} model calls", err=True)
         for day in dates:
-            _reflect_on(store, instance, settings, clock, chosen, ids, day, force=force, now=now, told=told)
+            wish = Wish(uuid4().hex, ids, day, force, evolve)
+            _reflect_on(store, instance, settings, clock, chosen, wish, now=now, told=told)
     return told.print(as_json=as_json)
 
 
@@ -112,21 +117,18 @@ def _reflect_on(
     settings: Settings,
     clock: Clock,
     kind: Kind,
-    ids: tuple[str, ...] | None,
-    day: date | None,
+    wish: Wish,
     *,
-    force: bool,
     now: str | None,
     told: Told,
 ) -> None:
-    if ids is None and day is None:
+    if wish.users is None and wish.on is None:
         for ran in until_nothing_is_due(store, instance, settings, clock, kind, now):
             told.add_run(store, ran)
         return
-    request_id = uuid4().hex
-    told.replies += place(store, kind, Wish(request_id, ids, day, force), clock.now(), settings.catchup_days)
+    told.replies += place(store, kind, wish, clock.now(), settings.catchup_days)
     with progress(store, kind, clock):
-        told.add_run(store, run_here(store, instance, kind, _config(now=now, request=request_id)))
+        told.add_run(store, run_here(store, instance, kind, _config(now=now, request=wish.request_id)))
 
 
 def _print_plan(kind: Kind, plan: Planned, *, as_json: bool) -> int:

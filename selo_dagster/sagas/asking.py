@@ -19,6 +19,9 @@ from selo_dagster.settings import process_settings
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
+ASK_TIMEOUT_S: Final = 120.0
+"""Seconds of a step that asks: an answer and its correction, each within REFLECTION_LLM_TIMEOUT_S."""
+
 CORRECTION: Final = "Your answer did not fit: {codes}. Answer again with one JSON document that fits."
 
 

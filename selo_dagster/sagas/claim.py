@@ -20,16 +20,26 @@ ALONE_AFTER_LOST: Final = 2
 PARKED_AFTER_LOST: Final = 3
 
 
-def claimable(now: datetime, *, alone: bool | None = None) -> list[ColumnElement[bool]]:
+def claimable(now: datetime, *, alone: bool | None = None, goes_first: bool = False) -> list[ColumnElement[bool]]:
     """Return the conditions on a saga that a run may take: free, its time has come, first in the person's queue.
 
-    alone: only those that were lost twice (True), or only the others (False).
+    alone: only those that were lost twice (True), or only the others (False). goes_first: whatever is in the queue.
     """
-    earlier, lock, own = aliased(sagas), aliased(saga_locks), aliased(saga_locks)
     conditions: list[ColumnElement[bool]] = [
         sagas.c.state.in_(CLAIMABLE),
         sagas.c.lease_until.is_(None),
         or_(sagas.c.next_attempt_at.is_(None), sagas.c.next_attempt_at <= now),
+        *([] if goes_first else _first_in_the_queue()),
+    ]
+    if alone is not None:
+        lost = sagas.c.lost >= ALONE_AFTER_LOST
+        conditions.append(lost if alone else ~lost)
+    return conditions
+
+
+def _first_in_the_queue() -> list[ColumnElement[bool]]:
+    earlier, lock, own = aliased(sagas), aliased(saga_locks), aliased(saga_locks)
+    return [
         ~exists().where(lock.c.user_id == sagas.c.user_id, lock.c.saga_id != sagas.c.id),
         # One that was turned round after its end is earlier and open again: whoever is under way goes on first.
         or_(
@@ -39,10 +49,6 @@ def claimable(now: datetime, *, alone: bool | None = None) -> list[ColumnElement
             ),
         ),
     ]
-    if alone is not None:
-        lost = sagas.c.lost >= ALONE_AFTER_LOST
-        conditions.append(lost if alone else ~lost)
-    return conditions
 
 
 def of_definition(saga: Saga) -> ColumnElement[bool]:
@@ -56,7 +62,7 @@ def claimable_count(connection: Connection, saga: Saga, direction: str, now: dat
         connection.execute(
             select(func.count())
             .select_from(sagas)
-            .where(of_definition(saga), sagas.c.direction == direction, *claimable(now))
+            .where(of_definition(saga), sagas.c.direction == direction, *claimable(now, goes_first=saga.goes_first))
         ).scalar_one()
     )
 
@@ -75,25 +81,21 @@ def claim(
 ) -> list[Token]:
     """Claim up to `limit` sagas in one direction, first come first served; returns their tokens.
 
-    ids: only these. A person's lock is taken with the claim and kept until the saga has ended. R4, R11.
+    ids: only these. A person's lock is taken with the claim and kept until the saga has ended; one that goes first
+    needs none. R4, R11.
     """
     named = [] if ids is None else [sagas.c.id.in_(sorted(ids))]
+    conditions = claimable(now, alone=alone, goes_first=saga.goes_first)
     found = connection.execute(
         select(sagas.c.id, sagas.c.user_id)
-        .where(of_definition(saga), sagas.c.direction == direction, *claimable(now, alone=alone), *named)
+        .where(of_definition(saga), sagas.c.direction == direction, *conditions, *named)
         .order_by(sagas.c.place)
         .limit(limit)
         .with_for_update(skip_locked=True)
     ).all()
     if not found:
         return []
-    insert_missing(connection, saga_locks, [{"user_id": row.user_id, "saga_id": row.id} for row in found])
-    locked = set(
-        connection.execute(
-            select(saga_locks.c.saga_id).where(saga_locks.c.saga_id.in_([row.id for row in found]))
-        ).scalars()
-    )
-    mine = [row.id for row in found if row.id in locked]
+    mine = [row.id for row in found] if saga.goes_first else _locked(connection, found)
     if not mine:
         return []
     rows = connection.execute(
@@ -112,6 +114,17 @@ def claim(
         .returning(sagas.c.place, sagas.c.id, sagas.c.epoch)
     )
     return [(row.id, row.epoch) for row in sorted(rows, key=lambda row: row.place)]
+
+
+def _locked(connection: Connection, found: Sequence[Any]) -> list[str]:
+    """Take the lock of each saga's person; returns those that have it."""
+    insert_missing(connection, saga_locks, [{"user_id": row.user_id, "saga_id": row.id} for row in found])
+    locked = set(
+        connection.execute(
+            select(saga_locks.c.saga_id).where(saga_locks.c.saga_id.in_([row.id for row in found]))
+        ).scalars()
+    )
+    return [row.id for row in found if row.id in locked]
 
 
 def renew(connection: Connection, run_id: str, lease_s: float) -> int:

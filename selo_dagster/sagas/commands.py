@@ -14,7 +14,7 @@ import click
 
 from selo_dagster.clock import SystemClock
 from selo_dagster.errors import SeloError
-from selo_dagster.output import instant, json_option, print_json, print_table
+from selo_dagster.output import instant, json_option, now_option, print_json, print_table
 from selo_dagster.reflections.answers import person
 from selo_dagster.sagas.check import definition_of, missing_definitions
 from selo_dagster.sagas.desk import Acted, Desk
@@ -31,7 +31,8 @@ INPUT_LIMIT: Final = 1 << 20
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def _why(command: Command) -> Command:
+def why_option(command: Command) -> Command:
+    """Add --by and --because."""
     command = click.option("--because", "because", default="asked on the command line", help="Why; kept beside it.")(
         command
     )
@@ -137,15 +138,16 @@ def show_command(*, saga_id: str, as_json: bool) -> None:
 
 @saga.command("run")
 @click.option("--type", "type_name", metavar="TYPE", help="Only this type.")
+@now_option
 @json_option
-def run_command(*, type_name: str | None, as_json: bool) -> int:
+def run_command(*, type_name: str | None, now: str | None, as_json: bool) -> int:
     """Work off what waits, in both directions, here; waits until it is done.
 
     The exit status is 1 if any saga needs a person or waits for another try.
     """
     from selo_dagster.sagas.launch import work_off
 
-    done = work_off(None if type_name is None else registry().type(type_name).name)
+    done = work_off(None if type_name is None else registry().type(type_name).name, now)
     if as_json:
         print_json({"counts": done.counts, "runs": done.runs})
     elif not done.runs:
@@ -196,12 +198,13 @@ def _desk(connection: Any, actor: str | None, because: str) -> Desk:
         connection,
         SystemClock().now(),
         lambda name, version: definition_of(known, name, version),
-        actor or _account(),
+        actor or account(),
         because,
     )
 
 
-def _account() -> str:
+def account() -> str:
+    """Return who is logged in on this machine."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -220,7 +223,7 @@ ACTS: Final = {
 def _act_command(name: str, says: str) -> click.Command:
     @click.command(name, help=says)
     @click.argument("saga_id", metavar="ID")
-    @_why
+    @why_option
     @json_option
     def command(*, saga_id: str, actor: str | None, because: str, as_json: bool) -> int:
         return _act(saga_id, actor, because, as_json, lambda desk: getattr(desk, name)(saga_id))

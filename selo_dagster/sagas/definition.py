@@ -110,7 +110,8 @@ class Saga(Declared):
 
     duplicates: what `start` answers for a key that is there already. deadline_s: from its start until it is
     undone, or, after the pivot, an alert. undo_days: how long a completed one can still be undone. generations:
-    how often it may be started anew by itself after it was undone for a passing reason.
+    how often it may be started anew by itself after it was undone for a passing reason. goes_first: it waits for none
+    of the person's other sagas and takes no turn in their queue; its pivot has to end them.
     Raises SeloError `bad_saga` with the saga's name and every fault.
     """
 
@@ -123,6 +124,7 @@ class Saga(Declared):
     deadline_s: Annotated[float, Field(gt=0, le=30 * 86_400, allow_inf_nan=False)] = 86_400.0
     undo_days: Annotated[int, Field(ge=0, le=3_650)] = 30
     generations: Annotated[int, Field(ge=1, le=10)] = 1
+    goes_first: bool = False
 
     def __init__(self, **given: Any) -> None:
         """Check it. Raises SeloError `bad_saga`."""

@@ -48,6 +48,14 @@ class Acted:
     changed: bool
 
 
+def require_reason(actor: str, because: str) -> None:
+    """Raise SeloError `wrong_use` unless an act says who does it, and why."""
+    if not actor.strip() or not because.strip():
+        raise SeloError("wrong_use", "an act needs somebody who does it, and a reason")
+    if len(actor) > LONGEST_NAME or not (actor + because).replace("\n", " ").isprintable():
+        raise SeloError("wrong_use", f"a name is at most {LONGEST_NAME} characters, without control characters")
+
+
 @dataclass(frozen=True)
 class Desk:
     """Acts on one saga each, in the caller's transaction. actor: who; because: why."""
@@ -60,10 +68,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         """Hold that every act has a name and a reason. Raises SeloError `wrong_use`."""
-        if not self.actor.strip() or not self.because.strip():
-            raise SeloError("wrong_use", "an act needs somebody who does it, and a reason")
-        if len(self.actor) > LONGEST_NAME or not (self.actor + self.because).replace("\n", " ").isprintable():
-            raise SeloError("wrong_use", f"a name is at most {LONGEST_NAME} characters, without control characters")
+        require_reason(self.actor, self.because)
 
     def cancel(self, saga_id: str) -> Acted:
         """Stop a saga: one that has done nothing ends, one before the pivot goes back.

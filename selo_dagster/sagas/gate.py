@@ -159,6 +159,8 @@ def _ancestors(saga: Saga, name: str) -> set[str]:
 
 
 def _of_limits(saga: Saga) -> Iterator[str]:
+    if saga.goes_first and saga.pivot is None:
+        yield "goes first and has no pivot: it would work beside the person's other sagas to its end"
     total = sum(step.timeout_s for step in saga.steps)
     if total > saga.deadline_s:
         yield f"its steps may take {total:g} s together, longer than its deadline of {saga.deadline_s:g} s"

@@ -163,6 +163,7 @@ def end(connection: Connection, held: Held, state: str, now: datetime, **changes
         .values(
             state=state,
             ended_at=now,
+            shown_by=None,
             lease_until=None,
             next_attempt_at=None,
             changed_at=database_now(),
@@ -187,6 +188,7 @@ def complete(connection: Connection, ids: Sequence[str], now: datetime) -> None:
         .values(
             state="completed",
             ended_at=now,
+            shown_by=None,
             lease_until=None,
             next_attempt_at=None,
             reason=None,

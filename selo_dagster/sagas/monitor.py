@@ -73,13 +73,13 @@ def conditions(connection: Connection, registry: Registry, now: datetime) -> Ite
         row.user_id: row.saga_id for row in connection.execute(select(saga_locks.c.user_id, saga_locks.c.saga_id))
     }
     first: set[str] = set()
+    ahead = {name for (name, _), saga in registry.by_version.items() if saga.goes_first}
     rows = connection.execute(
         select(sagas, database_now().label("moment")).where(sagas.c.state.not_in(ENDED)).order_by(sagas.c.place)
     )
     for row in rows:
-        yield Condition(
-            row.id, row.type, row.user_id, _condition(row, now, holders, first, no_way_back), row.changed_at
-        )
+        queue = ({}, set[str]()) if row.type in ahead else (holders, first)
+        yield Condition(row.id, row.type, row.user_id, _condition(row, now, *queue, no_way_back), row.changed_at)
         first.add(row.user_id)
 
 

@@ -10,7 +10,8 @@ from pydantic import Field
 from sqlalchemy import Connection, exists, select
 
 from selo_dagster.boundary import private_boundary
-from selo_dagster.clock import SystemClock
+from selo_dagster.clock import Clock, clock_at
+from selo_dagster.sagas.assets import show_ends
 from selo_dagster.sagas.carry_out import forward_step
 from selo_dagster.sagas.carrying import put_off
 from selo_dagster.sagas.check import require_definitions
@@ -33,6 +34,9 @@ SAGA_TAG = "selo/saga"
 SAGAS_TAG = "selo/sagas"
 DIRECTION_TAG = "selo/direction"
 TYPE_TAG = "selo/saga_type"
+NOW_TAG = "selo/now"
+"""Instant that a run takes for now: `selo night --now`."""
+
 NAMED_AT_MOST = 20
 RETRIES_A_RUN = 2
 LONGEST_WAIT_S = 5.0
@@ -69,7 +73,7 @@ def claim_op(saga: Saga) -> dg.OpDefinition:
     )
     def claim_cohort(context: dg.OpExecutionContext, config: ClaimConfig) -> Iterator[dg.Output[None]]:
         with private_boundary(CLAIM), open_store(process_settings()) as store:
-            direction, tokens = _claim(store, saga, config, context.run_id)
+            direction, tokens = _claim(store, saga, config, context.run_id, _clock(context))
         if not tokens:
             context.log.info("nothing to claim")
             return
@@ -82,9 +86,9 @@ def claim_op(saga: Saga) -> dg.OpDefinition:
     return claim_cohort
 
 
-def _claim(store: Store, saga: Saga, config: ClaimConfig, run_id: str) -> tuple[str, list[Token]]:
+def _claim(store: Store, saga: Saga, config: ClaimConfig, run_id: str, clock: Clock) -> tuple[str, list[Token]]:
     settings = process_settings()
-    now = SystemClock().now()
+    now = clock.now()
     with store.read() as connection:
         require_definitions(connection, registry(), now)
     for direction in [config.direction] if config.direction else [COMPENSATE, FORWARD]:
@@ -119,7 +123,7 @@ def forward_op(saga: Saga, step: Step) -> dg.OpDefinition:
     )
     def forward(context: dg.OpExecutionContext) -> None:
         with private_boundary(f"{saga.name}.{step.name}"), open_store(process_settings()) as store:
-            tools = _tools(store)
+            tools = _tools(store, context)
             tokens = _mine(store, context, FORWARD, saga)
             if not tokens:
                 context.log.info("nobody of this run is left for this step")
@@ -159,7 +163,7 @@ def undo_op(saga: Saga, step: Step) -> dg.OpDefinition:
     def undo(context: dg.OpExecutionContext) -> None:
         with private_boundary(f"{saga.name}.undo_{step.name}"), open_store(process_settings()) as store:
             tokens = _mine(store, context, COMPENSATE, saga)
-            _show(context, undo_step(_tools(store), saga, step, tokens, context.run_id))
+            _show(context, undo_step(_tools(store, context), saga, step, tokens, context.run_id))
 
     return undo
 
@@ -176,6 +180,7 @@ def settle_op(saga: Saga) -> dg.OpDefinition:
     def settle(context: dg.OpExecutionContext) -> None:
         with private_boundary(SETTLE), open_store(process_settings()) as store:
             _mine(store, context, FORWARD, saga)
+            show_ends(context, store, saga)
             with store.read() as connection:
                 rows = connection.execute(
                     select(sagas.c.id, sagas.c.state, saga_attempts.c.error)
@@ -208,7 +213,8 @@ def verdict_op(saga: Saga) -> dg.OpDefinition:
     def judge(context: dg.OpExecutionContext) -> None:
         with private_boundary(VERDICT), open_store(process_settings()) as store:
             tokens = _mine(store, context, COMPENSATE, saga)
-            counts = verdict(_tools(store), saga, tokens, context.run_id)
+            counts = verdict(_tools(store, context), saga, tokens, context.run_id)
+            show_ends(context, store, saga)
             context.add_output_metadata(dict(sorted(counts.items())))
             left = Counter({state: number for state, number in counts.items() if state not in ENDED})
             if left:
@@ -224,8 +230,12 @@ def verdict_op(saga: Saga) -> dg.OpDefinition:
     return judge
 
 
-def _tools(store: Store) -> Tools:
-    return Tools(store, SystemClock(), SystemRandom())
+def _tools(store: Store, context: dg.OpExecutionContext) -> Tools:
+    return Tools(store, _clock(context), SystemRandom())
+
+
+def _clock(context: dg.OpExecutionContext) -> Clock:
+    return clock_at(context.run.tags.get(NOW_TAG))
 
 
 def _mine(store: Store, context: dg.OpExecutionContext, direction: str, saga: Saga) -> list[Token]:

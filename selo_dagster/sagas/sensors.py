@@ -1,15 +1,19 @@
 """The sensors: one starts what the journal says is to be done, one watches what does not get on. Both read levels."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
 from selo_dagster.boundary import private_boundary
-from selo_dagster.clock import Clock, SystemClock
+from selo_dagster.clock import Clock, SystemClock, parse_instant
 from selo_dagster.dead_runs import end_dead_runs
+from selo_dagster.errors import SeloError
 from selo_dagster.reflections.schedules import NOT_YET_CLAIMING, runs_wanted
 from selo_dagster.sagas.claim import claimable_count
+from selo_dagster.sagas.conversations import start_ended
+from selo_dagster.sagas.episodes import start_ready_episodes
 from selo_dagster.sagas.monitor import watch
 from selo_dagster.sagas.ops import CLAIM, DIRECTION_TAG, TYPE_TAG
 from selo_dagster.sagas.reconcile import RunEnd, reconcile, runs_past_their_lease, runs_that_hold
@@ -25,6 +29,12 @@ MONITOR: Final = "saga_monitor"
 RUNS_INTERVAL_S: Final = 3
 """Below the five seconds of Dagster's loop, so that each of its turns is a tick."""
 
+EPISODES_EVERY: Final = timedelta(minutes=1)
+"""How often sessions are looked at: nothing about them is a matter of seconds. The sensor's cursor says when it was."""
+
+START_BUDGET_S: Final = 10.0
+"""Seconds after which a tick asks for no further conversations: undoing must not wait for them."""
+
 MONITOR_INTERVAL_S: Final = 60
 Jobs = Mapping[tuple[str, int], dg.JobDefinition]
 
@@ -38,7 +48,7 @@ def saga_runs_sensor(registry: Registry, jobs: Jobs, clock: Callable[[], Clock] 
         minimum_interval_seconds=RUNS_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Asks for runs of sagas that are to be done, undone or gone on with, and frees what runs hold "
-        "that have ended; a terminated run is a wish to cancel.",
+        "that have ended; a terminated run is a wish to cancel. Starts what ended conversations and sessions ask for.",
     )
     def saga_runs(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         with private_boundary(RUNS), open_store(process_settings()) as store:
@@ -58,6 +68,7 @@ def _tick(
     dead = end_dead_runs(context.instance, late)
     with store.write() as connection:
         found = reconcile(connection, registry, ends, now) | ({"runs_ended": dead} if dead else {})
+    found |= _start_what_is_due(context, store, registry, now)
     asked = 0
     for key, saga in registry.by_version.items():
         for direction in (COMPENSATE, FORWARD):
@@ -79,6 +90,25 @@ def _tick(
         yield dg.SkipReason(
             ", ".join(f"{what} {number}" for what, number in found.items() if number) or "nothing to do"
         )
+
+
+def _start_what_is_due(
+    context: dg.SensorEvaluationContext, store: Store, registry: Registry, now: datetime
+) -> dict[str, int]:
+    """Ask for what ended conversations and sessions ask for; returns the numbers that are not zero."""
+    found = {"conversations_ended": start_ended(store, registry, now, budget_s=START_BUDGET_S)}
+    if not _lately(context.cursor, now):
+        found["episodes_ready"] = start_ready_episodes(store, registry, now)
+        context.update_cursor(now.isoformat())
+    return {what: number for what, number in found.items() if number}
+
+
+def _lately(cursor: str | None, now: datetime) -> bool:
+    """Tell whether sessions were looked at a moment ago. A cursor that says nothing says no."""
+    try:
+        return timedelta(0) <= now - parse_instant(cursor or "") < EPISODES_EVERY
+    except SeloError:
+        return False
 
 
 def _wanted(instance: dg.DagsterInstance, job: str, direction: str, ready: int) -> int:

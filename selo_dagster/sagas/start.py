@@ -42,6 +42,7 @@ def start(
 ) -> Started:
     """Ask for a saga in the caller's transaction; the same type, person and key asks once.
 
+    The person's row stays locked until the transaction ends: an erasure either finds the saga or is found here.
     given: of the saga's input model. Raises SeloError `bad_input`, `bad_key`, `unknown_user`, and `duplicate` where
     the saga says so.
     """
@@ -50,9 +51,13 @@ def start(
     document = checked_input(saga, given).model_dump(mode="json")
     if not is_document(document):
         raise SeloError("bad_input", f"{saga.name} takes no NUL character, no lone surrogate and finite numbers only")
-    state = connection.execute(select(users.c.state).where(users.c.id == user_id)).scalar()
-    if state != ACTIVE:
-        raise SeloError("unknown_user", f"there is nobody {user_id[:80]!r}")
+    locked = select(users.c.state).where(users.c.id == user_id).with_for_update(read=True)
+    if connection.execute(locked).scalar() != ACTIVE:
+        # What was asked for before the person was tombstoned is still there.
+        there = _there(connection, saga, user_id, key)
+        if there is None:
+            raise SeloError("unknown_user", f"there is nobody {user_id[:80]!r}")
+        return _existing(saga, there)
     remember_definition(connection, saga)
     saga_id = new_id()
     added = insert_missing(
@@ -76,11 +81,18 @@ def start(
     )
     if added:
         return Started(saga_id, PENDING, existing=False)
-    there = connection.execute(
+    return _existing(saga, _there(connection, saga, user_id, key))
+
+
+def _there(connection: Connection, saga: Saga, user_id: str, key: str) -> Any:
+    return connection.execute(
         select(sagas.c.id, sagas.c.state).where(
             sagas.c.type == saga.name, sagas.c.user_id == user_id, sagas.c.key == key
         )
-    ).one()
+    ).one_or_none()
+
+
+def _existing(saga: Saga, there: Any) -> Started:
     if saga.duplicates == "reject":
         raise SeloError("duplicate", f"{saga.name} with this key is there already: {there.id}, {there.state}")
     return Started(there.id, there.state, existing=True)

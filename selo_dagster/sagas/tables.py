@@ -27,6 +27,7 @@ def _listed(values: tuple[str, ...]) -> str:
     return ", ".join(f"'{value}'" for value in values)
 
 
+_UNSHOWN = "ended_at IS NOT NULL AND shown_by IS NULL"
 _OPEN = "state IN ('pending', 'running', 'waiting', 'compensating')"
 
 sagas = Table(
@@ -79,6 +80,13 @@ sagas = Table(
     Index("ix_sagas_state", "state", "type"),
     Index(
         "ix_sagas_run", "run_id", postgresql_where=text("run_id IS NOT NULL"), sqlite_where=text("run_id IS NOT NULL")
+    ),
+    Index(
+        "ix_sagas_unshown",
+        "type",
+        "place",
+        postgresql_where=text(_UNSHOWN),
+        sqlite_where=text(_UNSHOWN),
     ),
     sqlite_autoincrement=True,
 )

@@ -73,7 +73,7 @@ def die_at(notice: Driver, write: int, moment: str) -> None:
     notice.start()
     token, run_id = notice.claim()
     notice.do(notice.saga.step("read_reflection"), token, run_id)
-    with crash_at(notice.case.store, write, "before" if moment == "before" else "after") as death:
+    with crash_at(write, "before" if moment == "before" else "after") as death:
         notice.do(notice.saga.step("post_notice"), token, run_id)
     assert death.happened
     assert notice.steps()["post_notice"].state == "running"

@@ -22,7 +22,7 @@ from selo_dagster.reflections.engine_thread import settlements
 from selo_dagster.reflections.generate import Limits
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.kinds import DAILY
-from selo_dagster.reflections.settle import Settlement
+from selo_dagster.reflections.settle import OnMade, Settlement
 from selo_dagster.store.engine import Store
 
 NOW = parse_instant("2026-11-23T12:00:00Z")
@@ -137,9 +137,11 @@ def remember(store: Store, user_id: str, memory_id: str, at: str, text: str, imp
         )
 
 
-def tools(store: Store, model: FakeModel | None = None, clock: Clock | None = None) -> Tools:
-    """Return deterministic tools."""
-    return Tools(store, model or FakeModel(), clock or FixedClock(NOW), Random(7), lambda: uuid4().hex)
+def tools(
+    store: Store, model: FakeModel | None = None, clock: Clock | None = None, on_made: OnMade | None = None
+) -> Tools:
+    """Return deterministic tools; nothing follows from what is made unless `on_made` asks for it."""
+    return Tools(store, model or FakeModel(), clock or FixedClock(NOW), Random(7), lambda: uuid4().hex, on_made)
 
 
 def limits(**changes: Any) -> CohortLimits:
@@ -163,9 +165,11 @@ def run_cohort(
     clock: Clock | None = None,
     request_id: str | None = None,
     kind: Kind = DAILY,
+    on_made: OnMade | None = None,
     **changes: Any,
 ) -> list[Settlement]:
     """Run one cohort to its end; returns its settlements in order of person and date."""
-    cohort = Cohort(kind, run_id, limits(**changes), tools(store, model, clock), lambda _: None, request_id)
+    made = tools(store, model, clock, on_made)
+    cohort = Cohort(kind, run_id, limits(**changes), made, lambda _: None, request_id)
     found = [one for batch in settlements(cohort) for one in batch]
     return sorted(found, key=lambda one: (one.user_id, one.on))

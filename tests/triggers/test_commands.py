@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import func, select, update
 
 from selo_dagster.memory.tables import events, memories
+from selo_dagster.sagas.conversations import start_ended
+from selo_dagster.sagas.registry import registry
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.triggers.catalogue import catalogue
@@ -249,6 +251,7 @@ def test_an_unknown_rule_is_answered_with_those_that_there_are(selo: Selo) -> No
 def test_housekeeping_deletes_old_events_that_were_read_and_keeps_parked_ones(selo: Selo, store: Store) -> None:
     happen(store, "ana", "bad", "emotional_spike", {})
     look(store)
+    start_ended(store, registry(), NOW)
     strong(store, "ben", "unread")
     with store.write() as connection:
         connection.execute(update(events).values(created_at=before(days=91)))
@@ -272,6 +275,7 @@ def test_housekeeping_deletes_old_events_that_were_read_and_keeps_parked_ones(se
 def test_what_was_given_up_goes_with_its_event(selo: Selo, store: Store) -> None:
     happen(store, "ana", "bad", "emotional_spike", {})
     look(store)
+    start_ended(store, registry(), NOW)
     selo("triggers", "parked", "--drop", "--now", AT)
     later = (NOW + timedelta(days=200)).isoformat()
     assert selo.json("housekeeping", "--now", later)[1]["deleted"] == {"events": 6}

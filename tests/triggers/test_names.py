@@ -16,6 +16,7 @@ from selo_dagster.memory.tables import conversations, events, memories, messages
 from selo_dagster.people.tables import user_statements, users
 from selo_dagster.reflections import days
 from selo_dagster.reflections.activity import cadence
+from selo_dagster.sagas import conversations as ended
 from selo_dagster.store.engine import Store
 from selo_dagster.triggers.catalogue import Catalogue, catalogue
 from selo_dagster.triggers.evaluate import Memory, evaluate
@@ -30,6 +31,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "knowledge_updated": {},
     "learning_created": {},
     "conversation": {},
+    "conversation_ended": {"conversation": "c1"},
     "user_interaction": {},
 }
 """The least that each event which is stated has to carry."""
@@ -46,7 +48,7 @@ def ours() -> Iterator[Catalogue]:
 def subscribed(ours: Catalogue) -> dict[str, set[str]]:
     """Return every event that somebody reads, with who does."""
     readers = {name: rule.watched for name, rule in ours.rules.items()}
-    readers |= {"dates": days.READS, "cadence": cadence.READS}
+    readers |= {"dates": days.READS, "cadence": cadence.READS, "conversations": ended.READS}
     found: dict[str, set[str]] = {}
     for reader, names in readers.items():
         for name in names:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Final
+from uuid import uuid4
 
 from sqlalchemy import Connection, Table
 
 from selo_dagster.sagas.definition import Saga
+from selo_dagster.sagas.start import start
 from selo_dagster.store.engine import Store
 
 BEGIN: Final = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
@@ -20,6 +22,7 @@ Residue = Callable[[str, Mapping[str, Any]], bool]
 
 Outside = Callable[[], Collection[Any]]
 Disturb = Callable[[Connection], None]
+Prepare = Callable[[Connection], None]
 
 
 def nothing_left(_table: str, _row: Mapping[str, Any]) -> bool:
@@ -32,6 +35,27 @@ def nothing_outside() -> Collection[Any]:
     return ()
 
 
+def nothing_to_prepare(_connection: Connection) -> None:
+    """Leave the world as it is."""
+
+
+def asked(connection: Connection, case: Case, key: str, now: datetime) -> str:
+    """Ask for the saga as anybody would; the same key asks once."""
+    return start(
+        connection,
+        case.saga,
+        user_id=case.user_id,
+        key=key,
+        given=case.given,
+        now=now,
+        new_id=lambda: uuid4().hex,
+    ).id
+
+
+Ask = Callable[[Connection, "Case", str, datetime], str]
+"""Asks for the saga under a key and returns its id: the same one for the same key, at whatever stage it is."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One definition and the world in which it is tried. The kit starts it many times, each under a key of its own.
@@ -39,7 +63,9 @@ class Case:
     given: a valid input. tables: everything that the saga may change; all their rows are compared. residue: tells
     which rows an undo leaves on purpose; they are not compared. outside: returns what is in force outside the
     database, one item an effect. disturb: changes what the saga touched, as another would between doing and
-    undoing; the undo must not undo that. begin: the virtual clock's first instant.
+    undoing; the undo must not undo that. prepare: puts in place, before each trial, what the saga takes away for
+    good; every time the same. ask: asks for it, where its own room has more to do than to start it. begin: the
+    virtual clock's first instant.
     """
 
     saga: Saga
@@ -50,6 +76,8 @@ class Case:
     residue: Residue = nothing_left
     outside: Outside = nothing_outside
     disturb: Disturb | None = None
+    prepare: Prepare = nothing_to_prepare
+    ask: Ask = asked
     begin: datetime = BEGIN
 
 

@@ -8,7 +8,19 @@ from typing import Any
 from sqlalchemy import Table
 
 from selo_dagster.sagas.definition import Saga
-from selo_dagster.sagas.testing.case import Case, Disturb, Outside, Residue, Trial, nothing_left, nothing_outside
+from selo_dagster.sagas.testing.case import (
+    Ask,
+    Case,
+    Disturb,
+    Outside,
+    Prepare,
+    Residue,
+    Trial,
+    asked,
+    nothing_left,
+    nothing_outside,
+    nothing_to_prepare,
+)
 from selo_dagster.sagas.testing.crashes import crashes
 from selo_dagster.sagas.testing.delivery import deliveries
 from selo_dagster.sagas.testing.expected import Kit
@@ -36,12 +48,25 @@ def check(
     residue: Residue = nothing_left,
     outside: Outside = nothing_outside,
     disturb: Disturb | None = None,
+    prepare: Prepare = nothing_to_prepare,
+    ask: Ask = asked,
 ) -> list[Trial]:
     """Try a definition in every scenario; returns the trials. What the arguments mean is said at `Case`.
 
     Raises AssertionError, which names scenario, step and write of the first fault of each scenario.
     """
-    case = Case(saga, store, user_id, given, tables=tables, residue=residue, outside=outside, disturb=disturb)
+    case = Case(
+        saga,
+        store,
+        user_id,
+        given,
+        tables=tables,
+        residue=residue,
+        outside=outside,
+        disturb=disturb,
+        prepare=prepare,
+        ask=ask,
+    )
     found = list(trials(case))
     faults = [one for one in found if one.fault is not None]
     if faults:

@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Connection, event
-
-from selo_dagster.store.engine import Store
+from sqlalchemy import Connection, Engine, event
 
 Moment = Literal["before", "after"]
 
@@ -45,13 +43,16 @@ class Death:
 
 
 @contextmanager
-def crash_at(store: Store, write: int, moment: Moment) -> Iterator[Death]:
-    """Let this process die at a commit, as far as the database can tell: the caller goes on as another."""
+def crash_at(write: int, moment: Moment) -> Iterator[Death]:
+    """Let this process die at a commit, as far as the database can tell: the caller goes on as another.
+
+    Commits of every engine count: a handler that works outside the journal's transaction may have one of its own.
+    """
     death = Death(write, moment)
-    event.listen(store.engine, "commit", death.at_commit)
+    event.listen(Engine, "commit", death.at_commit)
     try:
         yield death
     except CrashError:
         pass
     finally:
-        event.remove(store.engine, "commit", death.at_commit)
+        event.remove(Engine, "commit", death.at_commit)

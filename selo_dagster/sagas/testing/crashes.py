@@ -43,7 +43,7 @@ _Body = Callable[[Kit, Driver, World, int, Moment, list[Death]], None]
 
 
 def _forward(kit: Kit, driver: Driver, before: World, write: int, moment: Moment, deaths: list[Death]) -> None:
-    with crash_at(kit.case.store, write, moment) as death:
+    with crash_at(write, moment) as death:
         deaths.append(death)
         driver.start()
         driver.to_the_end()
@@ -62,7 +62,7 @@ def _back(kit: Kit, driver: Driver, before: World, write: int, moment: Moment, d
         driver.turn()
         if driver.row().state != "compensating":
             raise WrongError(f"a refused pivot left it {driver.row().state}")
-    with crash_at(kit.case.store, write, moment) as death:
+    with crash_at(write, moment) as death:
         deaths.append(death)
         _ask(driver, pivot is None)
     _ask(driver, pivot is None)

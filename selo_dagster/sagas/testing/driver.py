@@ -19,7 +19,6 @@ from selo_dagster.sagas.definition import Saga, Step
 from selo_dagster.sagas.desk import Desk
 from selo_dagster.sagas.engine import Report, Tools
 from selo_dagster.sagas.journal import Token
-from selo_dagster.sagas.start import start
 from selo_dagster.sagas.states import ENDED, FORWARD, NEEDS_A_PERSON
 from selo_dagster.sagas.tables import saga_alerts, saga_locks, saga_steps, sagas
 from selo_dagster.sagas.testing.case import Case, WrongError
@@ -50,15 +49,7 @@ class Driver:
     def start(self) -> None:
         """Ask for the saga; the same key asks once."""
         with self.case.store.write() as connection:
-            self.saga_id = start(
-                connection,
-                self.case.saga,
-                user_id=self.case.user_id,
-                key=self.key,
-                given=self.case.given,
-                now=self.clock.now(),
-                new_id=lambda: uuid4().hex,
-            ).id
+            self.saga_id = self.case.ask(connection, self.case, self.key, self.clock.now())
 
     def row(self) -> Any:
         """Return the saga's row."""

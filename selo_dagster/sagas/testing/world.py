@@ -59,7 +59,10 @@ def change(before: World, after: World) -> Change:
 
 def varying(one: Change, other: Change) -> dict[str, frozenset[str]]:
     """Return the columns that differ between two undisturbed runs, such as ids: they say nothing about an effect."""
-    return {name: _varying(one.came[name], other.came[name]) for name in one.came}
+    return {
+        name: _varying(one.came[name], other.came[name]) | _varying(one.went[name], other.went[name])
+        for name in one.came
+    }
 
 
 def _varying(one: Counter[Row], other: Counter[Row]) -> frozenset[str]:

@@ -244,3 +244,5 @@ def upgrade() -> None:
         "sagas",
         sa.Column("shown_by", sa.String(length=64), nullable=True, comment="the run that showed its end in Dagster"),
     )
+    unshown = sa.text("ended_at IS NOT NULL AND shown_by IS NULL")
+    op.create_index("ix_sagas_unshown", "sagas", ["type", "place"], postgresql_where=unshown, sqlite_where=unshown)

@@ -1,0 +1,189 @@
+"""What a finished reflection asks for: an evolution of the persona, and a goal. In the transaction that finishes it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import uuid4
+
+from sqlalchemy import Connection, func, select
+
+from selo_dagster.errors import SeloError
+from selo_dagster.llm.rendering import RULES
+from selo_dagster.people.evolution import Record, Wish, evolve, record, take_back
+from selo_dagster.people.evolution_tables import persona_evolutions
+from selo_dagster.people.goals import ACTIVE, goals
+from selo_dagster.reflections.claim import Claim
+from selo_dagster.reflections.kind import Kind
+from selo_dagster.reflections.kinds import KINDS
+from selo_dagster.reflections.settle import Made
+from selo_dagster.reflections.shapes.reassessment import MadeReassessment
+from selo_dagster.reflections.shapes.reflection import MadeReflection
+from selo_dagster.reflections.tables import reflections
+from selo_dagster.sagas.check import definition_of
+from selo_dagster.sagas.desk import Desk
+from selo_dagster.sagas.registry import Registry
+from selo_dagster.sagas.stale import mark_stale
+from selo_dagster.sagas.start import start
+from selo_dagster.sagas.states import COMPLETED, ENDED
+from selo_dagster.sagas.tables import sagas
+from selo_dagster.settings import Settings
+
+PERSONA: Final = "persona_evolution"
+GOAL: Final = "goal_creation"
+
+PLANNING: Final = frozenset({"daily", "weekly"})
+"""Kinds whose actions become a goal; the others come too often for that."""
+
+MOST_OPEN: Final = 20
+LEAST_ACTION: Final = 10
+"""Characters of an action that says something (the predecessor's bound)."""
+
+CONFIDENCE: Final = 0.8
+
+
+class Downstream:
+    """Asks for what follows from a reflection. Once for each: a new version asks only where somebody wished it to."""
+
+    def __init__(self, registry: Registry, settings: Settings) -> None:
+        self._registry = registry
+        self._settings = settings
+
+    def __call__(self, connection: Connection, claim: Claim, made: Made, now: datetime) -> None:
+        """Ask, in the transaction that finishes the reflection."""
+        again = claim.version > 1
+        if again and not claim.evolve:
+            return
+        if isinstance(made, MadeReassessment):
+            if again:
+                former = [_reassessment(claim, version) for version in range(1, claim.version)]
+                self._undo(connection, claim.user_id, former, now)
+            source = _reassessment(claim, claim.version)
+            self._evolve(connection, claim, now, source, None, made.wishes, made.model)
+            return
+        if not isinstance(made, MadeReflection):
+            return
+        if again:
+            self._undo(connection, claim.user_id, _former(connection, claim, made.id), now)
+        source = f"reflection:{made.id}"
+        if made.trait_changes:
+            self._evolve(connection, claim, now, source, made.id, made.trait_changes, made.model)
+        if self._settings.goals_from_reflections and claim.kind in PLANNING:
+            self._plan(connection, claim, now, source, made)
+
+    def _evolve(
+        self,
+        connection: Connection,
+        claim: Claim,
+        now: datetime,
+        source: str,
+        reflection: str | None,
+        wishes: Sequence[dict[str, Any]],
+        model: str,
+    ) -> None:
+        prompt = prompt_version(KINDS[claim.kind].caused_by(claim.cause))
+        if self._settings.persona_path == "direct":
+            evolution_id = hashlib.sha256(f"{source}/evolution".encode()).hexdigest()[:32]
+            applied = evolve(connection, claim.user_id, evolution_id, [Wish(**wish) for wish in wishes])
+            record(
+                connection,
+                Record(evolution_id, claim.user_id, source, [source], CONFIDENCE, model, prompt, applied, now),
+            )
+            return
+        given = {
+            "source": source,
+            "reflection": reflection,
+            "trait_changes": list(wishes),
+            "confidence": CONFIDENCE,
+            "model": model,
+            "prompt_version": prompt,
+        }
+        self._start(connection, PERSONA, claim.user_id, source.partition(":")[2], given, now)
+
+    def _plan(self, connection: Connection, claim: Claim, now: datetime, source: str, made: MadeReflection) -> None:
+        actions = [one.strip() for one in made.actions if len(one.strip()) >= LEAST_ACTION]
+        if not actions:
+            return
+        already = connection.execute(
+            select(func.count()).where(goals.c.user_id == claim.user_id, goals.c.state == ACTIVE)
+        ).scalar_one()
+        if already >= MOST_OPEN:
+            return
+        given = {
+            "title": actions[0][:200],
+            "description": f"From the {claim.kind} reflection on {claim.on.isoformat()}.",
+            "origin": source,
+            "steps": actions,
+            "ask": False,
+        }
+        self._start(connection, GOAL, claim.user_id, made.id, given, now)
+
+    def _start(
+        self, connection: Connection, name: str, user_id: str, key: str, given: dict[str, Any], now: datetime
+    ) -> None:
+        saga = self._registry.type(name)
+        start(connection, saga, user_id=user_id, key=key, given=given, now=now, new_id=lambda: uuid4().hex)
+
+    def _undo(self, connection: Connection, user_id: str, sources: Sequence[str], now: datetime) -> None:
+        """Let what these asked for be undone: it is earlier in the person's queue than what follows."""
+        desk = Desk(
+            connection,
+            now,
+            lambda name, version: definition_of(self._registry, name, version),
+            "reflections",
+            "a new version of the reflection was made",
+        )
+        keys = [source.partition(":")[2] for source in sources]
+        for row in connection.execute(
+            select(sagas.c.id, sagas.c.state)
+            .where(sagas.c.user_id == user_id, sagas.c.type.in_((PERSONA, GOAL)), sagas.c.key.in_(keys))
+            .order_by(sagas.c.place)
+        ).all():
+            if row.state == COMPLETED:
+                _compensate(desk, row.id)
+            elif row.state not in ENDED:
+                desk.cancel(row.id)
+        for evolution_id in connection.execute(
+            select(persona_evolutions.c.id)
+            .where(
+                persona_evolutions.c.user_id == user_id,
+                persona_evolutions.c.saga_id.is_(None),
+                persona_evolutions.c.source.in_(sources),
+            )
+            .order_by(persona_evolutions.c.id)
+        ).scalars():
+            if take_back(connection, user_id, evolution_id, now):
+                mark_stale(connection, user_id, evolution_id, now)
+
+
+def _compensate(desk: Desk, saga_id: str) -> None:
+    try:
+        desk.compensate(saga_id)
+    except SeloError as refused:
+        # What was done so long ago stays; the new version of the reflection is not lost because of it.
+        if refused.code != "too_late":
+            raise
+
+
+def _former(connection: Connection, claim: Claim, present: str) -> list[str]:
+    """Return the former versions of a reflection, as sources."""
+    chosen = select(reflections.c.id).where(
+        reflections.c.user_id == claim.user_id,
+        reflections.c.kind == claim.kind,
+        reflections.c.key == claim.key,
+        reflections.c.id != present,
+    )
+    return [f"reflection:{one}" for one in connection.execute(chosen).scalars()]
+
+
+def _reassessment(claim: Claim, version: int) -> str:
+    """Return the source of a reassessment: by its date, since nothing else of it is stored."""
+    return f"reassessment:{claim.key}" + ("" if version == 1 else f"/{version}")
+
+
+def prompt_version(kind: Kind) -> str:
+    """Return a name for what a model is told for a kind: another one as soon as the wording changes."""
+    told = f"{kind.instructions}\n{RULES}"
+    return hashlib.sha256(told.encode()).hexdigest()[:12]

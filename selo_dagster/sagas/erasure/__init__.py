@@ -1,0 +1,1 @@
+"""Forgetting a person: what the saga `user_erasure` is made of, its report, its proof and the command."""

@@ -1,0 +1,91 @@
+"""What sagas learn of a person: kept once, each under an id of its own, and forgotten by that id."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy import Connection, delete, insert, select
+
+from selo_dagster.memory.learnings import LEAST_CONFIDENCE
+from selo_dagster.memory.learnings import learnings as table
+from selo_dagster.sagas.given import Given
+
+KEPT: Final = "kept"
+LONGEST_MODEL: Final = 200
+MOST_SOURCES: Final = 20
+"""Sources that one learning names."""
+
+Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern=r"\S")]
+Domain = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+Source = Annotated[str, StringConstraints(min_length=1, max_length=240)]
+
+_SPACES: Final = re.compile(r"\s+")
+_ENDS: Final = " \t\n.!…"
+
+
+class KeptLearning(BaseModel):
+    """One thing learned of a person. confidence, importance: 0-1; evidence: what it rests on, as `message:ID`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    text: Text
+    domain: Domain
+    confidence: Unit
+    importance: Unit
+    evidence: Annotated[list[Source], Field(max_length=MOST_SOURCES)]
+
+
+def keep_learnings(given: Given, *, source: str, model: str, learnings: Sequence[KeptLearning]) -> list[str]:
+    """Insert what is sure enough and not kept already; returns the ids, the same for every try of the step.
+
+    source: `reflection:ID` or `conversation:ID`. Less than LEAST_CONFIDENCE is left out, and so is what says the same
+    as something kept of this person, apart from case, spaces and the end of the sentence.
+    """
+    there = _kept_texts(given.connection, given.user_id)
+    rows = []
+    for place, one in enumerate(learnings):
+        said = same_text(one.text)
+        if one.confidence < LEAST_CONFIDENCE or said in there:
+            continue
+        there.add(said)
+        rows.append(
+            {
+                "id": hashlib.sha256(f"{given.token}/{place}".encode()).hexdigest()[:32],
+                "user_id": given.user_id,
+                "saga_id": given.saga_id,
+                "source": source,
+                "content": one.text,
+                "domain": one.domain,
+                "confidence": one.confidence,
+                "importance": one.importance,
+                "evidence": list(one.evidence),
+                "model": model[:LONGEST_MODEL],
+                "state": KEPT,
+                "created_at": given.now,
+            }
+        )
+    if rows:
+        given.connection.execute(insert(table), rows)
+    return [str(row["id"]) for row in rows]
+
+
+def forget_learnings(given: Given, ids: Sequence[str]) -> None:
+    """Delete exactly these, as far as they are this saga's: what others learned stays."""
+    given.connection.execute(delete(table).where(table.c.id.in_(list(ids)), table.c.saga_id == given.saga_id))
+
+
+def same_text(text: str) -> str:
+    """Return a text in the form in which two are the same that differ in case, spaces or the end only."""
+    return _SPACES.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip(_ENDS)
+
+
+def _kept_texts(connection: Connection, user_id: str) -> set[str]:
+    # Compared here: SQLite folds the case of ASCII letters only.
+    chosen = select(table.c.content).where(table.c.user_id == user_id, table.c.state == KEPT)
+    return {same_text(text) for text in connection.execute(chosen).scalars()}
