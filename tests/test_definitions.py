@@ -42,6 +42,7 @@ def test_every_job_schedule_and_sensor_is_known_by_name_cron_zone_and_default_st
         "housekeeping",
         "mantra_refresh",
         "one_off_reflections",
+        "persona_reassessment",
         "relationship_answer_audit",
         "relationship_questions",
         "saga_companion_notice",
@@ -49,6 +50,8 @@ def test_every_job_schedule_and_sensor_is_known_by_name_cron_zone_and_default_st
         "saga_desk",
         "saga_episode_generation",
         "saga_goal_creation",
+        "saga_persona_evolution",
+        "saga_user_erasure",
         "sync_users",
         "triggered_reflections",
         "weekly_reflections",
@@ -76,6 +79,11 @@ def test_assets_are_partitioned_by_users_with_lineage_from_what_is_read() -> Non
         "triggered_reflection",
         "one_off_reflection",
         "adaptive_reflection",
+        "persona_reassessment",
+        "persona",
+        "goals",
+        "episodes",
+        "persona_undo",
     }
     chain = graph.get(dg.AssetKey("mantra"))
     assert {key.to_user_string() for key in chain.parent_keys} == {"daily_reflection"}

@@ -32,6 +32,15 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Deleted:
+    """What was deleted. rows: by table; place: of the part to go on with; whole: no part is left to go on with."""
+
+    rows: Mapping[str, int]
+    place: int
+    whole: bool
+
+
+@dataclass(frozen=True)
 class Footprint:
     """Where a person can have rows. parts: what rests on something comes before it; `users` itself is left out.
 
@@ -66,22 +75,21 @@ class Footprint:
         return _counted(connection, self.held, user_id, "")
 
     def delete(
-        self, connection: Connection, user_id: str, *, spared: str = "", limit: int = ROWS_A_STATEMENT
-    ) -> dict[str, int]:
-        """Delete up to `limit` rows of a person, those first on which nothing rests; returns how many, by table.
-
-        An empty answer means that none is left but the one in `users`.
-        """
+        self, connection: Connection, user_id: str, *, spared: str = "", limit: int = ROWS_A_STATEMENT, begin: int = 0
+    ) -> Deleted:
+        """Delete up to `limit` rows of a person, from the parts from `begin` on, in their order."""
         gone: dict[str, int] = {}
-        for part in self.parts:
-            left = limit - sum(gone.values())
+        for place in range(begin, len(self.parts)):
+            part, left = self.parts[place], limit - sum(gone.values())
             if left <= 0:
-                break
+                return Deleted(gone, place, whole=False)
             statement = text(_delete(connection.dialect.name, part))
-            deleted = connection.execute(statement, {"person": user_id, "spared": spared, "limit": left}).rowcount
-            if deleted:
-                gone[part.table] = deleted
-        return gone
+            rows = connection.execute(statement, {"person": user_id, "spared": spared, "limit": left}).rowcount
+            if rows:
+                gone[part.table] = rows
+            if rows == left:
+                return Deleted(gone, place, whole=False)
+        return Deleted(gone, len(self.parts), whole=True)
 
 
 def _delete(dialect: str, part: Part) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -32,6 +32,7 @@ class Wish:
     """What is asked for. users: ids, None for everybody active. on: None for what is due by itself.
 
     force: also what is done already, as a new version. evolve: let that version undo what the former one asked for.
+    called: id → what somebody is called in a refusal, where the id must not be shown.
     """
 
     request_id: str
@@ -39,6 +40,7 @@ class Wish:
     on: date | None
     force: bool = False
     evolve: bool = False
+    called: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def place_in(connection: Connection, kind: Kind, wish: Wish, now: datetime, catc
     ids = list(wish.users) if wish.users is not None else _everybody(connection)
     zones = zones_of(connection, ids)
     if wish.on is not None and wish.users is not None:
-        _refuse_unended(kind, ids, zones, wish.on, now)
+        _refuse_unended(kind, ids, zones, wish.on, now, wish.called)
     replies: list[Reply] = []
     for part in chunked(ids):
         replies += _Part(connection, kind, wish, zones, now, catchup_days).place(part)
@@ -91,11 +93,14 @@ def _check_date(kind: Kind, on: date | None) -> None:
         )
 
 
-def _refuse_unended(kind: Kind, ids: Sequence[str], zones: dict[str, Zones], on: date, now: datetime) -> None:
+def _refuse_unended(
+    kind: Kind, ids: Sequence[str], zones: dict[str, Zones], on: date, now: datetime, called: Mapping[str, str]
+) -> None:
     for user_id in ids:
         since = kind.cadence.since(zones[user_id], on) if user_id in zones else None
         if since is not None and since > now:
-            raise SeloError("not_ended", f"{on} has not ended for {user_id}: it does at {since:%Y-%m-%dT%H:%M:%SZ}")
+            who = called.get(user_id, user_id)
+            raise SeloError("not_ended", f"{on} has not ended for {who}: it does at {since:%Y-%m-%dT%H:%M:%SZ}")
 
 
 @dataclass(frozen=True)

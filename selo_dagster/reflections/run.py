@@ -124,9 +124,10 @@ class ReflectionRun:
                 look(store, self.kind, clock.now(), settings.catchup_days)
             return self.config.request
         ids = _ids(store, self.partitions)
-        wish = Wish(self.context.run_id, tuple(ids.values()), on, self.config.force, self.config.evolve)
+        keys = {user_id: key for key, user_id in ids.items()}
+        wish = Wish(self.context.run_id, tuple(keys), on, self.config.force, self.config.evolve, keys)
         replies = place(store, self.kind, wish, clock.now(), settings.catchup_days)
-        self._show_replies(replies, {user_id: key for key, user_id in ids.items()})
+        self._show_replies(replies, keys)
         return self.context.run_id
 
     def _show_replies(self, replies: Sequence[Reply], keys: dict[str, str]) -> None:

@@ -70,13 +70,10 @@ def persona_undo(context: dg.AssetExecutionContext, config: PersonaUndoConfig) -
     """Turn the matching sagas round; the sensor saga_runs carries them out."""
     with private_boundary("persona_undo"), open_store(process_settings()) as store:
         wish = config.wish()
-        found = undo_evolutions(store, registry(), context.partition_keys, wish, actor=f"run {context.run_id}")
+        found = undo_evolutions(store, registry(), context.partition_keys, wish, actor=f"run {context.run.run_id}")
         emit(
             context.op_execution_context,
-            [
-                ("persona_undo", key, {"dry_run": wish.dry_run, "matching": one.matching, "turned": one.turned})
-                for key, one in sorted(found.items())
-            ],
+            [("persona_undo", key, {"dry_run": wish.dry_run, **vars(one)}) for key, one in sorted(found.items())],
         )
         matching = sum(one.matching for one in found.values())
         turned = sum(one.turned for one in found.values())

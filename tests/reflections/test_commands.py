@@ -91,7 +91,10 @@ def test_a_night_ends_when_nothing_is_due(selo: Selo) -> None:
     assert status == 0
     done = {kind: counts["done"] for kind, counts in night["kinds"].items() if counts["done"]}
     assert done == {"daily": 2, "weekly": 1, "mantra": 1, "relationship_questions": 1}
-    assert (night["model_calls"], night["runs"]) == (5, 4)
+    # What they asked for is carried out in the same night: two runs after the dailies, one after the weekly.
+    assert night["sagas"] == {"persona_evolution": {"completed": 1}, "goal_creation": {"completed": 3}}
+    assert night["kinds"]["persona_reassessment"]["unchanged"] == 1
+    assert (night["model_calls"], night["runs"]) == (5, 9)
     assert night["seconds"] > 0
     _, again = selo.json("night", "--now", NOW)
     assert (again["model_calls"], again["runs"]) == (0, 0)
@@ -141,7 +144,7 @@ def test_show_gives_reflections_with_the_writers_own_ids_as_evidence(selo: Selo)
     evidence = {item for insight in one["insights"] for item in insight["evidence"]}
     assert evidence <= {"memory:m1", "message:c1-0"}
     assert evidence
-    assert {"name", "category", "value"} == set(shown["persona"]["traits"][0])
+    assert {"name", "category", "value"} <= set(shown["persona"]["traits"][0])
     status, printed = selo("show", "ana")
     assert status == 0
     assert "2026-11-22" in printed

@@ -40,6 +40,7 @@ def test_every_kind_of_the_design_is_there_in_the_order_of_a_night() -> None:
         "mantra",
         "relationship_questions",
         "relationship_answer_audit",
+        "persona_reassessment",
         "triggered",
         "one_off",
         "adaptive",

@@ -7,9 +7,11 @@ from datetime import timedelta
 
 import dagster as dg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from selo_dagster.llm.protocol import CompletionRequest
+from selo_dagster.people.partitions import sync_partitions
+from selo_dagster.people.tables import users
 from selo_dagster.reflections.assets import reflection_assets
 from selo_dagster.reflections.definitions import jobs
 from selo_dagster.reflections.due import enrol
@@ -119,6 +121,19 @@ def test_a_date_that_has_not_ended_for_the_person_is_refused(instance: dg.Dagste
     assert "not_ended: 2026-11-23 has not ended for ben" in event.step_failure_data.error.message
     with store.read() as connection:
         assert {row.on.isoformat() for row in connection.execute(select(reflection_ledger))} == {"2026-11-22"}
+
+
+def test_a_refusal_calls_the_person_by_the_partition_key_and_keeps_the_id_out_of_dagster(
+    instance: dg.DagsterInstance, store: Store
+) -> None:
+    with store.write() as connection:
+        connection.execute(update(users).where(users.c.id == "ben").values(key="u_1"))
+    sync_partitions(store, instance)
+    result = execute(jobs["daily"], instance, partition_key="u_1", config={"on": "2026-11-23"})
+    (event,) = result.get_step_failure_events()
+    assert event.step_failure_data.error is not None
+    assert "2026-11-23 has not ended for u_1" in event.step_failure_data.error.message
+    assert "ben" not in event.step_failure_data.error.message
 
 
 def test_three_nights_in_a_row_stay_green_though_every_upstream_asset_has_events(

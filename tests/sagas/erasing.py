@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import select
 
+from selo_dagster.clock import FixedClock, SystemClock
 from selo_dagster.people.erased import Erased
 from selo_dagster.people.erasure_key import ErasureKey, made_erasure_key
 from selo_dagster.people.footprint import Footprint
@@ -24,6 +25,13 @@ from tests.sagas.builders import REGISTRY, Room
 STEPS = tuple(step.name for step in USER_ERASURE.order)
 
 
+class Furnished(Room):
+    """A room in which everybody is already."""
+
+    def __post_init__(self) -> None:
+        """Add nobody."""
+
+
 @dataclass
 class Erasing:
     """A room with Ana in it, and what forgets people."""
@@ -32,8 +40,9 @@ class Erasing:
     room: Room = field(init=False)
 
     def __post_init__(self) -> None:
-        """Let Ana be there."""
-        self.room = Room(self.store)
+        """Let Ana be there. Where she is, whoever is tested goes by the machine's clock."""
+        there = self.person() is not None
+        self.room = Furnished(self.store, FixedClock(SystemClock().now())) if there else Room(self.store)
 
     @property
     def key(self) -> ErasureKey:

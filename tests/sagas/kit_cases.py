@@ -20,7 +20,6 @@ from selo_dagster.reflections.questions.tables import relationship_questions
 from selo_dagster.reflections.tables import reflections
 from selo_dagster.sagas.erasure.asking import ask
 from selo_dagster.sagas.notices import companion_notices
-from selo_dagster.sagas.tables import sagas
 from selo_dagster.sagas.testing import Case
 from selo_dagster.store.base import metadata
 from selo_dagster.store.engine import Store
@@ -289,8 +288,6 @@ def _put_back(connection: Connection) -> None:
     for user_id in ("ana", "ben"):
         connection.execute(delete(users).where(users.c.id == user_id))
         fill(connection, user_id, "a secret thought")
-    # The kit takes back whatever has a lease that ran out.
-    connection.execute(update(sagas).values(lease_until=None))
 
 
 def _ask_for_erasure(connection: Connection, case: Case, _key: str, now: datetime) -> str:

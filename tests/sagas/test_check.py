@@ -165,11 +165,11 @@ def test_the_check_names_what_is_missing_and_what_there_is(room: Room, selo: Sel
     ask_for_a_goal(room)
     status, told = selo.json("saga", "check")
     assert (status, told["ok"], told["missing"]) == (0, True, [])
-    assert {"type": "goal_creation", "version": 1} in told["definitions"]
+    assert {"type": "goal_creation", "version": 2} in told["definitions"]
     change_what_is_remembered(room)
     status, told = selo.json("saga", "check")
     assert (status, told["ok"]) == (1, False)
-    assert told["missing"] == [{"type": "goal_creation", "version": 1, "why": "changed", "sagas": 1}]
+    assert told["missing"] == [{"type": "goal_creation", "version": 2, "why": "changed", "sagas": 1}]
     status, printed = selo("saga", "check")
     assert (status, printed.startswith("! goal_creation version 1 is changed")) == (1, True)
 

@@ -128,7 +128,7 @@ def test_sagas_are_listed_newest_first_and_can_be_chosen(selo: Selo, goal: str) 
         told["sagas"][0].items()
         >= {
             "type": "goal_creation",
-            "version": 1,
+            "version": 2,
             "state": "pending",
             "direction": "forward",
             "generation": 1,

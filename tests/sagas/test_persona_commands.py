@@ -284,7 +284,6 @@ class TestAMind:
         assert [(mark["derived"], mark["because"]) for mark in told["stale"]] == [
             ("episode:told", f"evolution:{one['id']}")
         ]
-        assert selo("show", "ana")[0] == 0
         assert selo.json("show", "ben")[1]["goals"] == []
 
     def test_evolve_without_force_is_wrong_use(self, selo: Selo) -> None:

@@ -50,9 +50,9 @@ def test_a_saga_begins_as_a_row_that_says_everything_it_will_need(room: Room) ->
     started = asked(room.store, GOAL)
     assert (started.state, started.existing) == ("pending", False)
     row = room.row(started.id)
-    assert (row.type, row.version, row.fingerprint) == ("goal_creation", 1, GOAL_CREATION.fingerprint)
+    assert (row.type, row.version, row.fingerprint) == ("goal_creation", 2, GOAL_CREATION.fingerprint)
     assert (row.user_id, row.key, row.direction, row.generation, row.epoch) == ("ana", "k", "forward", 1, 0)
-    assert row.input == {**GOAL, "priority": 0.5, "question": None}
+    assert row.input == {**GOAL, "priority": 0.5, "question": None, "ask": True}
     assert (row.created_at, (row.deadline_at - NOW).total_seconds()) == (NOW, GOAL_CREATION.deadline_s)
     assert room.locks() == {}
 

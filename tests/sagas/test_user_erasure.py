@@ -18,7 +18,7 @@ from selo_dagster.llm.protocol import CompletionRequest
 from selo_dagster.memory.client import write
 from selo_dagster.memory.tables import conversations, messages
 from selo_dagster.people.erased_tables import erased_people
-from selo_dagster.people.footprint import Footprint
+from selo_dagster.people.footprint import Deleted, Footprint
 from selo_dagster.people.tables import users
 from selo_dagster.reflections.claim import begin_attempts, claim, renew, take_back_expired
 from selo_dagster.reflections.due import enrol
@@ -520,7 +520,7 @@ def test_where_rows_are_put_back_by_somebody_it_ends_and_says_so(
     erasing: Erasing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(removing, "MOST_ROUNDS", 3)
-    monkeypatch.setattr(Footprint, "delete", lambda *_, **__: {"memories": 1})
+    monkeypatch.setattr(Footprint, "delete", lambda *_, **__: Deleted({"memories": 1}, 0, whole=True))
     asked = erasing.ask()
     tokens, run_id = erasing.claim(asked.saga_id)
     erasing.carry(tokens, run_id)
@@ -553,20 +553,19 @@ def test_it_waits_for_transactions_that_began_before_the_tombstone_and_gives_up_
 # The files
 
 
-def test_a_reader_keeps_the_files_as_they_are_and_it_says_so_until_the_reader_ends(erasing: Erasing) -> None:
+def test_a_reader_keeps_the_files_as_they_are_and_it_says_so_until_the_reader_ends(
+    erasing: Erasing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     say(erasing.store, "ana", "2026-11-22T20:00:00Z", SECRET)
     asked = erasing.ask()
-    tokens, run_id = erasing.claim(str(asked.saga_id))
-    compacting_for = compacting.BUSY_S
+    tokens, run_id = erasing.claim(asked.saga_id)
+    erasing.carry(tokens, run_id, "fence", "remove")
+    monkeypatch.setattr(compacting, "BUSY_S", 0)
     with erasing.store.read() as connection:
-        assert connection.execute(select(messages.c.content)).scalars().all() == [SECRET]
-        try:
-            compacting.BUSY_S = 0  # type: ignore[misc]
-            erasing.carry(tokens, run_id)
-        finally:
-            compacting.BUSY_S = compacting_for  # type: ignore[misc]
-        row = erasing.room.row(str(asked.saga_id))
-        assert row.state == "waiting"
+        assert connection.execute(select(users.c.id)).scalars().all() == ["ana"]
+        erasing.carry(tokens, run_id)
+        row = erasing.room.row(asked.saga_id)
+        assert (row.state, erasing.person()) == ("waiting", None)
         proof = erasing.prove()
         assert (proof.rows, proof.genuine, proof.compacted, proof.holds) == ({}, True, False, False)
         assert "still wait" in proof.sentence

@@ -55,6 +55,9 @@ def _value(column: Column[Any], user_id: str, text: str, made: dict[str, dict[st
         return made[key.column.table.name][key.column.name]
     if column.table is users and column.name in {"id", "key"}:
         return user_id
+    if column.name == "lease_until":
+        # Whatever looks for leases that ran out would change the row.
+        return None
     return _allowed(column) or _of_type(column, user_id, text)
 
 
@@ -68,7 +71,7 @@ def _of_type(column: Column[Any], user_id: str, text: str) -> Any:
         Date: date(2026, 11, 22),
         Float: 0.5,
         types.Boolean: False,
-        types.JSON: {"words": words},
+        types.JSON: [] if column.name == "levels" else {"words": words},
         Integer: int(unique[:7], 16) if one_of_many else 1,
     }
     for kind, value in values.items():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import Connection, select, text
@@ -67,32 +68,42 @@ def remove(store: Store, user_id: str, saga_id: str) -> dict[str, int]:
     Somebody who is not tombstoned (any more) keeps everything. Raises ObstacleError, RowsLeftError.
     """
     with store.read() as connection:
-        footprint = Footprint.of(connection, OWN_SAGA)
-
-    def some() -> Mapping[str, int]:
-        with store.write() as connection:
-            return _remove_some(connection, footprint, user_id, saga_id)
-
-    return until_none_is_left(some)
-
-
-def until_none_is_left(remove_some: Callable[[], Mapping[str, int]]) -> dict[str, int]:
-    """Call what deletes some rows until it finds none; returns how many, by table. Raises RowsLeftError."""
-    gone: Counter[str] = Counter()
+        work = _Removal(Footprint.of(connection, OWN_SAGA), user_id, saga_id)
     for _ in range(MOST_ROUNDS):
-        part = remove_some()
-        if not part:
-            return dict(gone)
-        gone.update(part)
+        with store.write() as connection:
+            if not is_tombstoned(connection, user_id) or work.finds_nothing(connection):
+                return dict(work.gone)
     raise RowsLeftError
 
 
-def _remove_some(connection: Connection, footprint: Footprint, user_id: str, saga_id: str) -> Mapping[str, int]:
-    if not is_tombstoned(connection, user_id):
-        return {}
-    hand_over(connection, user_id)
-    require_free(connection, footprint, user_id)
-    return footprint.delete(connection, user_id, spared=saga_id)
+@dataclass
+class _Removal:
+    """Goes over all parts until it finds nothing in any of them. checked: part for which others' rows were looked at."""
+
+    footprint: Footprint
+    user_id: str
+    saga_id: str
+    gone: Counter[str] = field(default_factory=Counter)
+    place: int = 0
+    checked: int | None = None
+    found: bool = False
+
+    def finds_nothing(self, connection: Connection) -> bool:
+        """Delete some rows; returns whether one whole round has found none."""
+        if self.checked != self.place:
+            # Once for each part, not for each of its thousands of rows: it reads them all.
+            hand_over(connection, self.user_id)
+            require_free(connection, self.footprint, self.user_id)
+            self.checked = self.place
+        deleted = self.footprint.delete(connection, self.user_id, spared=self.saga_id, begin=self.place)
+        self.gone.update(deleted.rows)
+        self.found = self.found or bool(deleted.rows)
+        if not deleted.whole:
+            self.place = deleted.place
+            return False
+        found, self.found = self.found, False
+        self.place, self.checked = 0, None
+        return not found
 
 
 def is_tombstoned(connection: Connection, user_id: str) -> bool:
