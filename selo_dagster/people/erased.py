@@ -54,8 +54,8 @@ def wrong_key(key_id: str) -> SeloError:
     """Return the error for people who were erased under a key that is not at hand."""
     return SeloError(
         "erasure_key",
-        f"people were erased under the key {key_id}, which is not here, so that nobody can tell new people from erased "
-        f"ones: set SELO_ERASURE_KEY to it, or bring SELO_HOME/{KEY_FILE} back from the machine that erased them",
+        f"people are erased under the key {key_id}, which is not here, so that nobody can tell new people from erased "
+        f"ones: set SELO_ERASURE_KEY to it, or bring SELO_HOME/{KEY_FILE} from the machine that has it",
     )
 
 

@@ -64,7 +64,8 @@ def by_saga(store: Store, user: str, now: datetime = NOW, **given: Any) -> str:
 
 def undo_all(store: Store, now: datetime = NOW) -> dict[str, int]:
     """Carry back whatever was turned round, one run after the other; returns what came of it."""
-    room, found = room_at(store, now), {}
+    room = room_at(store, now)
+    found: dict[str, int] = {}
     while room.claimable(PERSONA_EVOLUTION, COMPENSATE):
         for state, number in room.back(PERSONA_EVOLUTION, uuid4().hex).items():
             found[state] = found.get(state, 0) + number

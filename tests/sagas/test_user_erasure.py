@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial, partialmethod
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,7 +116,8 @@ def test_the_journal_of_an_erasure_holds_neither_the_id_nor_a_word(erasing: Eras
     assert WHO not in told
     assert SECRET not in told
     row = erasing.room.row(saga_id)
-    assert (row.user_id, row.key, row.input) == (f"erased-{saga_id}", erasing.key.digest(WHO), {})
+    assert (row.user_id, row.key) == (f"erased-{saga_id}", erasing.key.digest(WHO))
+    assert row.input == {"key_id": erasing.key.id}
     assert erasing.person(f"erased-{saga_id}") == "tombstoned"
     with erasing.store.read() as connection:
         assert connection.execute(select(saga_locks)).all() == []
@@ -461,6 +463,40 @@ def test_nobody_is_erased_under_a_second_key(erasing: Erasing, monkeypatch: pyte
         erasing.ask("ben")
     assert refused.value.code == "erasure_key"
     assert erasing.person("ben") == "active"
+
+
+@pytest.mark.parametrize("there", ["nothing", "another key"])
+def test_a_machine_without_the_key_of_who_asked_does_not_carry_it_out(
+    erasing: Erasing, there: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = erasing.ask()
+    tokens, run_id = erasing.claim(asked.saga_id)
+
+    def elsewhere() -> None:
+        monkeypatch.setenv("SELO_HOME", str(tmp_path / "elsewhere"))
+        monkeypatch.setenv("SELO_ERASURE_KEY", "another key that is long enough, 02!" if there == "another key" else "")
+        process_settings.cache_clear()
+
+    with monkeypatch.context():
+        here = process_settings().home
+        elsewhere()
+        erasing.carry(tokens, run_id)
+    row = erasing.room.row(asked.saga_id)
+    assert (row.direction, row.error["class"], erasing.person()) == ("compensate", "erasure_key", "active")
+    assert not (tmp_path / "elsewhere" / "erasure.key").exists()
+    # Where it gets there only later, it waits for somebody who brings the key.
+    monkeypatch.setenv("SELO_HOME", str(here))
+    monkeypatch.setenv("SELO_ERASURE_KEY", "")
+    process_settings.cache_clear()
+    with erasing.store.write() as connection:
+        connection.execute(delete(sagas))
+    asked = erasing.ask()
+    tokens, run_id = erasing.claim(asked.saga_id)
+    erasing.carry(tokens, run_id, "fence", "remove")
+    elsewhere()
+    erasing.carry(tokens, run_id, "forget")
+    row = erasing.room.row(asked.saga_id)
+    assert (row.state, row.error["class"], erasing.person()) == ("parked", "erasure_key", "tombstoned")
 
 
 # While rows are deleted

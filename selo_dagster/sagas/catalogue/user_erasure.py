@@ -24,9 +24,9 @@ from selo_dagster.sagas.erasure.models import (
     Compacted,
     Compacting,
     Ended,
+    Erasure,
     Forgetting,
     Forgotten,
-    Nothing,
     Removed,
     Removing,
     Rows,
@@ -41,6 +41,7 @@ from selo_dagster.sagas.erasure.removing import (
 )
 from selo_dagster.sagas.erasure.report import FORM, signed
 from selo_dagster.sagas.given import Done, Effect, Given, Probed
+from selo_dagster.sagas.handed import all_of
 from selo_dagster.settings import process_settings
 from selo_dagster.store.opening import open_store
 from selo_dagster.store.types import database_now
@@ -48,10 +49,10 @@ from selo_dagster.store.types import database_now
 NO_WAY_BACK: Final = "what is erased is gone: nothing of it is kept that could bring it back"
 
 
-def fence(given: Given, _nothing: Nothing) -> Done:
+def fence(given: Given, asked: Erasure) -> Done:
     """Shut the door, end what is under way and queued, count what there is. Raises ObstacleError, SeloError."""
     # Looked for here, where there is a way back: without it nobody could be told from somebody new.
-    key_for(given.connection)
+    secret = key_for(given.connection, asked.key_id)
     before = end_work(given.connection, given.user_id, given.saga_id, given.now)
     key = tombstone(given.connection, given.user_id)
     # What somebody began who had not seen the tombstone yet: their transaction was waited for.
@@ -66,6 +67,7 @@ def fence(given: Given, _nothing: Nothing) -> Done:
         one_offs=before.one_offs + late.one_offs,
         handed_over=handed_over,
         key_is_id=key == given.user_id,
+        key_id=secret.id,
     )
     return Done(ended, effects=(Effect("users", "active", "tombstoned"),))
 
@@ -90,7 +92,7 @@ def look_for_rows(given: Given, wanted: Removing | None) -> Probed:
 def forget(given: Given, wanted: Forgetting) -> Done:
     """Delete the person, prove that nothing is left and keep the signed report. Raises SeloError, RowsLeftError."""
     connection = given.connection
-    key = key_for(connection)
+    key = key_for(connection, wanted.key_id)
     late = take_away(connection, given.user_id, given.saga_id)
     deleted = _added(wanted.deleted, late)
     report: dict[str, Any] = {
@@ -138,7 +140,7 @@ def certify(given: Given, wanted: Certifying) -> Done:
         "tables": wanted.tables,
     }
     known = {name: value for name, value in compacted.items() if value is not None}
-    text = signed(key_for(given.connection), wanted.report | {"compacted": known})
+    text = signed(key_for(given.connection, wanted.report["key_id"]), wanted.report | {"compacted": known})
     renew_report(given.connection, given.saga_id, text)
     return Done(Certified(report=text), effects=(Effect("erased_people", None, "certified"),))
 
@@ -157,7 +159,7 @@ USER_ERASURE: Final = Saga(
     name="user_erasure",
     version=1,
     says="Forgets a person: everything about them, with a signed report.",
-    input=Nothing,
+    input=Erasure,
     goes_first=True,
     undo_days=0,
     steps=(
@@ -166,8 +168,9 @@ USER_ERASURE: Final = Saga(
             says="shuts the door, ends what is under way and queued, counts what there is",
             kind="pivot",
             action=fence,
-            input=Nothing,
+            input=Erasure,
             output=Ended,
+            takes=all_of("input", Erasure),
             irreversible=NO_WAY_BACK,
             retry=Retry(attempts=6, base_s=1.0, cap_s=30.0),
             timeout_s=120.0,
@@ -195,10 +198,7 @@ USER_ERASURE: Final = Saga(
             action=forget,
             input=Forgetting,
             output=Forgotten,
-            takes={
-                **{name: f"fence.{name}" for name in Ended.model_fields},
-                "deleted": "remove.deleted",
-            },
+            takes=all_of("fence", Ended) | {"deleted": "remove.deleted"},
             irreversible=NO_WAY_BACK,
             transient=(RowsLeftError,),
             retry=Retry(attempts=10, base_s=1.0, cap_s=60.0),
@@ -211,7 +211,7 @@ USER_ERASURE: Final = Saga(
             action=compact_files,
             input=Compacting,
             output=Compacted,
-            takes={name: f"forget.{name}" for name in Compacting.model_fields},
+            takes=all_of("forget", Compacting),
             irreversible=NO_WAY_BACK,
             outside=True,
             probe=look_for_compaction,
@@ -226,7 +226,7 @@ USER_ERASURE: Final = Saga(
             action=certify,
             input=Certifying,
             output=Certified,
-            takes={"report": "forget.report", **{name: f"compact.{name}" for name in Compacted.model_fields}},
+            takes={"report": "forget.report"} | all_of("compact", Compacted),
             irreversible=NO_WAY_BACK,
             retry=Retry(attempts=10, base_s=1.0, cap_s=60.0),
         ),

@@ -17,7 +17,7 @@ from selo_dagster.people.tables import users
 from selo_dagster.sagas.desk import Desk, Finding
 from selo_dagster.sagas.erasure.ending import hand_over, require_free
 from selo_dagster.sagas.erasure.forgetting import key_for
-from selo_dagster.sagas.erasure.models import Nothing
+from selo_dagster.sagas.erasure.models import Erasure
 from selo_dagster.sagas.start import start
 from selo_dagster.sagas.states import COMPLETED, ENDED, NEEDS_A_PERSON
 from selo_dagster.sagas.tables import sagas
@@ -71,7 +71,7 @@ def ask(
         definition(TYPE, version),
         user_id=user_id,
         key=key.digest(user_id),
-        given=Nothing(),
+        given=Erasure(key_id=key.id),
         now=now,
         new_id=new_id,
     )

@@ -12,7 +12,7 @@ from selo_dagster.errors import SeloError
 from selo_dagster.memory.stream import lock_stream
 from selo_dagster.people.erased import foreign_key_id, wrong_key
 from selo_dagster.people.erased_tables import erased_people
-from selo_dagster.people.erasure_key import ErasureKey, made_erasure_key
+from selo_dagster.people.erasure_key import ErasureKey, erasure_key, made_erasure_key
 from selo_dagster.people.footprint import Footprint
 from selo_dagster.people.tables import TOMBSTONED, users
 from selo_dagster.sagas.erasure.ending import hand_over, require_free
@@ -29,12 +29,15 @@ LATE_ROUNDS: Final = 100
 """Statements' worth of rows that may have come late; more is left to another try, and counts as left."""
 
 
-def key_for(connection: Connection) -> ErasureKey:
-    """Return this installation's key; makes one where there is none. Raises SeloError `erasure_key`.
+def key_for(connection: Connection, key_id: str | None = None) -> ErasureKey:
+    """Return this installation's key; makes one where there is none, unless a certain one is wanted.
 
-    Nobody is erased under a second key: then neither would tell all of them.
+    Nobody is erased under a second key: then neither would tell all of them. Raises SeloError `erasure_key`.
     """
-    key = made_erasure_key(process_settings())
+    settings = process_settings()
+    key = made_erasure_key(settings) if key_id is None else erasure_key(settings)
+    if key is None or key_id not in {None, key.id}:
+        raise wrong_key(str(key_id))
     foreign = foreign_key_id(connection, key)
     if foreign is not None:
         raise wrong_key(foreign)

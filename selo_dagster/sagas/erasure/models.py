@@ -5,28 +5,25 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from selo_dagster.sagas.handed import Handed
 
 
-class Model(BaseModel):
-    """Frozen, nothing unknown, no value in its errors."""
+class Erasure(Handed):
+    """What is asked for. key_id: the key of whoever asks; a machine with another one must not carry it out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Nothing(Model):
-    """An erasure is about its person and needs no input."""
+    key_id: str | None = None
 
 
 Rows = dict[str, int]
 """Table → number of rows."""
 
 
-class Ended(Model):
+class Ended(Handed):
     """What was ended, and what there is to delete.
 
     counted: the person's rows. sagas, reflections, one_offs: work that was under way or queued. handed_over:
     conversations in which others write too, and which are theirs now. key_is_id: Dagster's partition key is the id.
+    key_id: the key under which the person is to be known.
     """
 
     counted: Rows
@@ -35,15 +32,16 @@ class Ended(Model):
     one_offs: int
     handed_over: int
     key_is_id: bool
+    key_id: str
 
 
-class Removing(Model):
+class Removing(Handed):
     """What is to be deleted, as it was counted."""
 
     counted: Rows
 
 
-class Removed(Model):
+class Removed(Handed):
     """What was deleted so far."""
 
     deleted: Rows
@@ -55,7 +53,7 @@ class Forgetting(Ended):
     deleted: Rows
 
 
-class Forgotten(Model):
+class Forgotten(Handed):
     """The person is gone. report: as it was signed; at: by the database's clock; transaction: of PostgreSQL."""
 
     deleted: Rows
@@ -64,7 +62,7 @@ class Forgotten(Model):
     transaction: str | None
 
 
-class Compacting(Model):
+class Compacting(Handed):
     """What is compacted: the tables that lost rows, once nobody can see these any more.
 
     at, transaction: when and in which one the last of them were deleted.
@@ -75,7 +73,7 @@ class Compacting(Model):
     transaction: str | None
 
 
-class Compacted(Model):
+class Compacted(Handed):
     """What was done to the files. at: when it began, by the database's clock; see `compacting`."""
 
     database: str
@@ -84,7 +82,7 @@ class Compacted(Model):
     tables: int | None = None
 
 
-class Certifying(Model):
+class Certifying(Handed):
     """What the last report says."""
 
     report: dict[str, Any]
@@ -94,7 +92,7 @@ class Certifying(Model):
     tables: int | None
 
 
-class Certified(Model):
+class Certified(Handed):
     """The signed report, as text."""
 
     report: str

@@ -78,7 +78,7 @@ def remove(store: Store, user_id: str, saga_id: str) -> dict[str, int]:
 
 @dataclass
 class _Removal:
-    """Goes over all parts until it finds nothing in any of them. checked: part for which others' rows were looked at."""
+    """Goes over all parts until it finds nothing in any. checked: the part for which others' rows were looked at."""
 
     footprint: Footprint
     user_id: str
