@@ -255,7 +255,7 @@ SAGA_FAULTS: list[tuple[str, Callable[[], object]]] = [
         bad(one_way("first", "pivot"), one_way("second", "pivot", before="first")),
     ),
     ("changes nothing: a saga without an effect is no saga", bad(reading())),
-    ("goes first and has no pivot", lambda: saga_of("bad", effect("a"), goes_first=True)),
+    ("goes first and has no pivot", lambda: saga_of("test_bad", effect("a"), goes_first=True)),
     (
         "its steps may take 120 s together, longer than its deadline of 100 s",
         bad(effect("one"), effect("two"), deadline_s=100.0),
