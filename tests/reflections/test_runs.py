@@ -113,6 +113,18 @@ def test_a_person_who_is_done_is_not_asked_again_unless_forced(instance: dg.Dags
     assert [shown["outcome"] for shown in materializations(instance)["ben"]] == ["done", "unchanged", "done"]
 
 
+def test_whoever_is_made_again_may_be_told_to_evolve_anew_and_is_not_by_default(
+    instance: dg.DagsterInstance, store: Store
+) -> None:
+    seen = []
+    for config in ({}, {"force": True}, {"force": True, "evolve": True}, {"force": True}):
+        assert execute(jobs["daily"], instance, partition_key="ben", config=config).success
+        with store.read() as connection:
+            row = connection.execute(select(reflection_ledger).where(reflection_ledger.c.user_id == "ben")).one()
+        seen.append((row.version, row.evolve))
+    assert seen == [(1, False), (2, False), (3, True), (4, False)]
+
+
 def test_a_date_that_has_not_ended_for_the_person_is_refused(instance: dg.DagsterInstance, store: Store) -> None:
     result = execute(jobs["daily"], instance, partition_key="ben", config={"on": "2026-11-23"})
     assert not result.success
