@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from typing import Any, Final
-from uuid import uuid4
 
 import dagster as dg
 from sqlalchemy import delete, insert
 
 from selo_dagster.reflections.questions.tables import relationship_questions
 from selo_dagster.sagas.engine import token_text
+from selo_dagster.sagas.given import id_from
 from selo_dagster.sagas.launch import work_off_in
 from selo_dagster.sagas.registry import registry
 from selo_dagster.sagas.shown import saga_shown
-from selo_dagster.sagas.start import start
+from selo_dagster.sagas.start import random_id, start
 from selo_dagster.sagas.states import FORWARD, PENDING
 from selo_dagster.store.engine import Store
 
@@ -36,10 +35,9 @@ def break_one(store: Store, instance: dg.DagsterInstance, user_id: str, now: dat
     """
     saga = registry().type("goal_creation")
     with store.write() as connection:
-        started = start(connection, saga, user_id=user_id, key=KEY, given=GOAL, now=now, new_id=lambda: uuid4().hex)
+        started = start(connection, saga, user_id=user_id, key=KEY, given=GOAL, now=now, new_id=random_id)
     if started.state == PENDING:
-        token = token_text(started.id, 1, "ask", FORWARD)
-        taken = hashlib.sha256(token.encode()).hexdigest()[:32]
+        taken = id_from(token_text(started.id, 1, "ask", FORWARD))
         with store.write() as connection:
             connection.execute(
                 insert(relationship_questions).values(

@@ -14,6 +14,7 @@ from selo_dagster.llm.answers import Answer, schema_of
 from selo_dagster.llm.errors import ModelError
 from selo_dagster.llm.opening import language_model
 from selo_dagster.llm.protocol import Completion, CompletionRequest, Evidence, LanguageModel, Task
+from selo_dagster.sagas.definition import Retry
 from selo_dagster.sagas.given import RefusedError, TransientError
 from selo_dagster.settings import process_settings
 
@@ -21,6 +22,12 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 
 ASK_TIMEOUT_S: Final = 120.0
 """Seconds of a step that asks: an answer and its correction, each within REFLECTION_LLM_TIMEOUT_S."""
+
+ASK_RETRY: Final = Retry(attempts=3, base_s=5.0, cap_s=60.0)
+"""How a step that asks is tried again."""
+
+LONGEST_MODEL: Final = 200
+"""Characters of a model's name that are stored beside what it wrote."""
 
 CORRECTION: Final = "Your answer did not fit: {codes}. Answer again with one JSON document that fits."
 

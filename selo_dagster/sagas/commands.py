@@ -20,7 +20,7 @@ from selo_dagster.sagas.check import definition_of, missing_definitions
 from selo_dagster.sagas.desk import Acted, Desk
 from selo_dagster.sagas.registry import registry
 from selo_dagster.sagas.shown import saga_list, saga_shown
-from selo_dagster.sagas.start import start
+from selo_dagster.sagas.start import random_id, start
 from selo_dagster.sagas.states import NEEDS_A_PERSON
 from selo_dagster.settings import process_settings
 from selo_dagster.store.opening import open_store
@@ -65,7 +65,7 @@ def start_command(*, type_name: str, user: str, source: str, key: str | None, as
             key=key or uuid4().hex,
             given=given,
             now=SystemClock().now(),
-            new_id=lambda: uuid4().hex,
+            new_id=random_id,
         )
     if as_json:
         print_json({"id": started.id, "state": started.state, "existing": started.existing})

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
-from uuid import uuid4
 
 from sqlalchemy import Connection, Select, exists, select
 
@@ -29,7 +28,7 @@ from selo_dagster.reflections.days import READER as DAYS_READER
 from selo_dagster.reflections.days import fold_stream
 from selo_dagster.sagas.definition import Saga
 from selo_dagster.sagas.registry import Registry
-from selo_dagster.sagas.start import LONGEST_KEY, start
+from selo_dagster.sagas.start import LONGEST_KEY, random_id, start
 from selo_dagster.store.engine import Store
 from selo_dagster.triggers.parked import PARKED, REPLAYED, Fault, park, parked, settle_parked
 
@@ -43,11 +42,6 @@ AT_ONCE: Final = 200
 
 ABSENT: Final = "unknown_conversation"
 _STATED: Final = "event"
-
-
-def random_id() -> str:
-    """Return a new id of a saga."""
-    return uuid4().hex
 
 
 def start_ended(

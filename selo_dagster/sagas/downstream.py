@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
-from uuid import uuid4
 
 from sqlalchemy import Connection, func, select
 
@@ -24,9 +23,10 @@ from selo_dagster.reflections.shapes.reflection import MadeReflection
 from selo_dagster.reflections.tables import reflections
 from selo_dagster.sagas.check import definition_of
 from selo_dagster.sagas.desk import Desk
+from selo_dagster.sagas.given import id_from
 from selo_dagster.sagas.registry import Registry
 from selo_dagster.sagas.stale import mark_stale
-from selo_dagster.sagas.start import start
+from selo_dagster.sagas.start import random_id, start
 from selo_dagster.sagas.states import COMPLETED, ENDED
 from selo_dagster.sagas.tables import sagas
 from selo_dagster.settings import Settings
@@ -85,7 +85,7 @@ class Downstream:
     ) -> None:
         prompt = prompt_version(KINDS[claim.kind].caused_by(claim.cause))
         if self._settings.persona_path == "direct":
-            evolution_id = hashlib.sha256(f"{source}/evolution".encode()).hexdigest()[:32]
+            evolution_id = id_from(f"{source}/evolution")
             applied = evolve(connection, claim.user_id, evolution_id, [Wish(**wish) for wish in wishes])
             record(
                 connection,
@@ -124,7 +124,7 @@ class Downstream:
         self, connection: Connection, name: str, user_id: str, key: str, given: dict[str, Any], now: datetime
     ) -> None:
         saga = self._registry.type(name)
-        start(connection, saga, user_id=user_id, key=key, given=given, now=now, new_id=lambda: uuid4().hex)
+        start(connection, saga, user_id=user_id, key=key, given=given, now=now, new_id=random_id)
 
     def _undo(self, connection: Connection, user_id: str, sources: Sequence[str], now: datetime) -> None:
         """Let what these asked for be undone: it is earlier in the person's queue than what follows."""

@@ -19,10 +19,9 @@ from selo_dagster.reflections.pauses import paused_users
 from selo_dagster.reflections.states import DONE
 from selo_dagster.reflections.tables import reflection_ledger as ledger
 from selo_dagster.reflections.tables import reflections
-from selo_dagster.sagas.conversations import random_id
 from selo_dagster.sagas.registry import Registry
 from selo_dagster.sagas.sessions import GAP, IDLE, LEAST_REFLECTIONS, Session, Talk, ready
-from selo_dagster.sagas.start import start
+from selo_dagster.sagas.start import random_id, start
 from selo_dagster.sagas.tables import sagas
 from selo_dagster.store.engine import Store
 from selo_dagster.store.types import seconds_between

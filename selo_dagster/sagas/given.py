@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -64,6 +65,11 @@ class Probed:
 
     outcome: Literal["there", "absent", "unknown"]
     done: Done | None = None
+
+
+def id_from(text: str) -> str:
+    """Return an id, 32 hexadecimal digits: of a token, the same for every try of a step."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class RefusedError(Exception):

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 from sqlalchemy import Connection, delete, insert, select
 
+from selo_dagster.llm.answers import Learnings
 from selo_dagster.memory.learnings import LEAST_CONFIDENCE
 from selo_dagster.memory.learnings import learnings as table
-from selo_dagster.sagas.given import Given
+from selo_dagster.sagas.asking import LONGEST_MODEL
+from selo_dagster.sagas.given import Done, Effect, Given, id_from
+from selo_dagster.sagas.handed import Handed
 
 KEPT: Final = "kept"
-LONGEST_MODEL: Final = 200
 MOST_SOURCES: Final = 20
 """Sources that one learning names."""
 
@@ -29,16 +30,34 @@ _SPACES: Final = re.compile(r"\s+")
 _ENDS: Final = " \t\n.!…"
 
 
-class KeptLearning(BaseModel):
+class KeptLearning(Handed):
     """One thing learned of a person. confidence, importance: 0-1; evidence: what it rests on, as `message:ID`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     text: Text
     domain: Domain
     confidence: Unit
     importance: Unit
     evidence: Annotated[list[Source], Field(max_length=MOST_SOURCES)]
+
+
+class Kept(Handed):
+    """The learnings that this saga made."""
+
+    ids: list[str]
+
+
+def learned(answer: Learnings, named: Callable[[Sequence[str]], list[str]]) -> list[KeptLearning]:
+    """Return a model's answer as it is to be kept. named: what aliases stand for, as `message:ID`."""
+    return [
+        KeptLearning(
+            text=one.text,
+            domain=one.domain,
+            confidence=one.confidence,
+            importance=one.importance,
+            evidence=named(one.evidence),
+        )
+        for one in answer.learnings
+    ]
 
 
 def keep_learnings(given: Given, *, source: str, model: str, learnings: Sequence[KeptLearning]) -> list[str]:
@@ -56,7 +75,7 @@ def keep_learnings(given: Given, *, source: str, model: str, learnings: Sequence
         there.add(said)
         rows.append(
             {
-                "id": hashlib.sha256(f"{given.token}/{place}".encode()).hexdigest()[:32],
+                "id": id_from(f"{given.token}/{place}"),
                 "user_id": given.user_id,
                 "saga_id": given.saga_id,
                 "source": source,
@@ -73,6 +92,12 @@ def keep_learnings(given: Given, *, source: str, model: str, learnings: Sequence
     if rows:
         given.connection.execute(insert(table), rows)
     return [str(row["id"]) for row in rows]
+
+
+def kept(ids: list[str]) -> Done:
+    """Return what a step answers that has kept these."""
+    made = Kept(ids=ids)
+    return Done(made, undo=made, effects=tuple(Effect(f"learnings:{one}", None, KEPT) for one in ids))
 
 
 def forget_learnings(given: Given, ids: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection, select
@@ -19,6 +20,11 @@ from selo_dagster.sagas.tables import saga_definitions, sagas
 from selo_dagster.store.upsert import insert_missing
 
 LONGEST_KEY = 200
+
+
+def random_id() -> str:
+    """Return a new id of a saga."""
+    return uuid4().hex
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +11,8 @@ from sqlalchemy import Connection, delete, insert, select
 
 from selo_dagster.memory.episodes import episode_sources, episode_terms, episodes
 from selo_dagster.reflections.questions.likeness import content_words, words
-from selo_dagster.sagas.given import Given
+from selo_dagster.sagas.asking import LONGEST_MODEL
+from selo_dagster.sagas.given import Given, id_from
 from selo_dagster.sagas.handed import Handed
 
 SAME_STORY: Final = 0.7
@@ -22,7 +22,6 @@ COMPARED: Final = timedelta(hours=24)
 """Age of episodes that a new one is compared with."""
 
 LONGEST_TERM: Final = 80
-LONGEST_MODEL: Final = 200
 
 
 class Story(Handed):
@@ -48,7 +47,7 @@ def store_story(given: Given, story: Story) -> tuple[str, bool]:
     there = _told_already(given.connection, given.user_id, story.narrative, given.now)
     if there is not None:
         return there, False
-    episode_id = hashlib.sha256(given.token.encode()).hexdigest()[:32]
+    episode_id = id_from(given.token)
     given.connection.execute(
         insert(episodes).values(
             id=episode_id,

@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from selo_dagster.memory.summaries import conversation_summaries as table
+from selo_dagster.sagas.asking import LONGEST_MODEL
 from selo_dagster.sagas.given import Given
 from selo_dagster.sagas.handed import Handed
 from selo_dagster.sagas.states import COMPENSATE
@@ -16,8 +17,6 @@ from selo_dagster.sagas.tables import saga_steps, sagas
 
 STEP: Final = "keep_summary"
 """The step that writes summaries, in whichever saga: by it, what a summary had replaced is found again."""
-
-LONGEST_MODEL: Final = 200
 
 
 class Former(Handed):

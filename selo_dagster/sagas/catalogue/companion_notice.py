@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import StringConstraints, model_validator
 from sqlalchemy import delete, insert, select
 from typing_extensions import Self
 
@@ -12,6 +12,7 @@ from selo_dagster.errors import SeloError
 from selo_dagster.reflections.tables import reflections
 from selo_dagster.sagas.definition import Compensation, Retry, Saga, Step
 from selo_dagster.sagas.given import Done, Effect, Given, Probed, RefusedError, TransientError
+from selo_dagster.sagas.handed import Handed
 from selo_dagster.sagas.notice_calls import NoNoticeUrlError, NotReachedError, companion_server
 from selo_dagster.sagas.notices import companion_notices
 
@@ -38,13 +39,7 @@ class NoticeNotTakenBackError(Exception):
     """The server did not take the notice back."""
 
 
-class Model(BaseModel):
-    """Frozen, nothing unknown, no value in its errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class NoticeInput(Model):
+class NoticeInput(Handed):
     """The reflection of which the companion is told."""
 
     reflection_id: ReflectionId
@@ -56,13 +51,13 @@ class NoticeInput(Model):
         return self
 
 
-class Wanted(Model):
+class Wanted(Handed):
     """A reflection by its id."""
 
     reflection_id: str
 
 
-class Found(Model):
+class Found(Handed):
     """What is told of a reflection: no word of its text."""
 
     reflection_id: str
@@ -70,13 +65,13 @@ class Found(Model):
     on: str
 
 
-class Posted(Model):
+class Posted(Handed):
     """The notice, by the token under which the server knows it."""
 
     notice: str
 
 
-class Noted(Model):
+class Noted(Handed):
     """The notice and its reflection."""
 
     notice: str

@@ -19,11 +19,11 @@ from selo_dagster.memory.client import write
 from selo_dagster.memory.lines import Content, Id, Instant
 from selo_dagster.memory.tables import conversations, messages
 from selo_dagster.reflections.recipes.sources import as_source, columns_of
-from selo_dagster.sagas.asking import ASK_TIMEOUT_S, Question, ask
-from selo_dagster.sagas.definition import Compensation, Retry, Saga, Step
+from selo_dagster.sagas.asking import ASK_RETRY, ASK_TIMEOUT_S, Question, ask
+from selo_dagster.sagas.definition import Compensation, Saga, Step
 from selo_dagster.sagas.given import Done, Effect, Given, RefusedError, TransientError
 from selo_dagster.sagas.handed import Handed, all_of
-from selo_dagster.sagas.learnings import KeptLearning, forget_learnings, keep_learnings
+from selo_dagster.sagas.learnings import Kept, KeptLearning, forget_learnings, keep_learnings, kept, learned
 from selo_dagster.sagas.sources import ReadSource, as_read, evidence_of, named, newest_within, person_of, shown
 from selo_dagster.sagas.summaries import STEP, Written, put_summary_back, write_summary
 from selo_dagster.settings import process_settings
@@ -52,8 +52,6 @@ MOST_CHARACTERS: Final = 1_000_000
 
 MOST_READ: Final = 400
 """The newest messages of a conversation that are looked at."""
-
-ASK: Final = Retry(attempts=3, base_s=5.0, cap_s=60.0)
 
 
 class Message(Handed):
@@ -123,12 +121,6 @@ class Keeping(Handed):
     conversation: str
     learnings: list[KeptLearning]
     model: str
-
-
-class Kept(Handed):
-    """The learnings that this saga made."""
-
-    ids: list[str]
 
 
 class Summing(Handed):
@@ -218,16 +210,7 @@ def learn(_given: Given, said: Read) -> Learned:
     )
     return Learned(
         model=answered.model,
-        learnings=[
-            KeptLearning(
-                text=one.text,
-                domain=one.domain,
-                confidence=one.confidence,
-                importance=one.importance,
-                evidence=named(under, one.evidence),
-            )
-            for one in answered.answer.learnings
-        ],
+        learnings=learned(answered.answer, lambda aliases: named(under, aliases)),
     )
 
 
@@ -259,13 +242,12 @@ def keep(given: Given, keeping: Keeping) -> Done:
     """Keep what was learned."""
     source = f"conversation:{keeping.conversation}"
     ids = keep_learnings(given, source=source, model=keeping.model, learnings=keeping.learnings)
-    kept = Kept(ids=ids)
-    return Done(kept, undo=kept, effects=tuple(Effect(f"learnings:{one}", None, "kept") for one in ids))
+    return kept(ids)
 
 
-def forget(given: Given, kept: Kept) -> None:
+def forget(given: Given, made: Kept) -> None:
     """Forget exactly what this saga has kept."""
-    forget_learnings(given, kept.ids)
+    forget_learnings(given, made.ids)
 
 
 def keep_summary(given: Given, summing: Summing) -> Done:
@@ -322,7 +304,7 @@ CONVERSATION_PROCESSING: Final = Saga(
             input=Read,
             output=Learned,
             takes=all_of("read", Read),
-            retry=ASK,
+            retry=ASK_RETRY,
             timeout_s=ASK_TIMEOUT_S,
         ),
         Step(
@@ -333,7 +315,7 @@ CONVERSATION_PROCESSING: Final = Saga(
             input=Read,
             output=SummedUp,
             takes=all_of("read", Read),
-            retry=ASK,
+            retry=ASK_RETRY,
             timeout_s=ASK_TIMEOUT_S,
         ),
         Step(

@@ -17,8 +17,8 @@ from selo_dagster.people.zones import local_date, local_label
 from selo_dagster.reflections.context import Source, date_in_words, packed
 from selo_dagster.reflections.recipes.sources import as_source, columns_of, kept
 from selo_dagster.reflections.tables import reflections
-from selo_dagster.sagas.asking import ASK_TIMEOUT_S, Question, ask
-from selo_dagster.sagas.definition import Compensation, Retry, Saga, Step
+from selo_dagster.sagas.asking import ASK_RETRY, ASK_TIMEOUT_S, Question, ask
+from selo_dagster.sagas.definition import Compensation, Saga, Step
 from selo_dagster.sagas.given import Done, Effect, Given, RefusedError
 from selo_dagster.sagas.handed import Handed, all_of
 from selo_dagster.sagas.sessions import session_of
@@ -40,8 +40,6 @@ MOST_REFLECTIONS: Final = 5
 
 ROOM_FOR_REFLECTIONS: Final = 1 / 3
 """Share of the room that reflections may take: they are cut to it, so that what was said is there too."""
-
-ASK: Final = Retry(attempts=3, base_s=5.0, cap_s=60.0)
 
 
 class EpisodeInput(Handed):
@@ -228,7 +226,7 @@ EPISODE_GENERATION: Final = Saga(
             input=Gathered,
             output=Story,
             takes=all_of("gather", Gathered),
-            retry=ASK,
+            retry=ASK_RETRY,
             timeout_s=ASK_TIMEOUT_S,
         ),
         Step(

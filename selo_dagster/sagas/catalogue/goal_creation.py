@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from datetime import timedelta
 from difflib import SequenceMatcher
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 from sqlalchemy import delete, insert, select, update
 
 from selo_dagster.people.goals import ACTIVE, CANCELLED, DONE, PENDING, goal_steps, goals
 from selo_dagster.reflections.questions.tables import relationship_questions
 from selo_dagster.sagas.definition import Compensation, Saga, Step
-from selo_dagster.sagas.given import Done, Effect, Given, RefusedError
+from selo_dagster.sagas.given import Done, Effect, Given, RefusedError, id_from
+from selo_dagster.sagas.handed import Handed, all_of
 
 ASK_AFTER: Final = timedelta(days=7)
 EXPIRES_AFTER: Final = timedelta(days=60)
@@ -28,13 +28,7 @@ Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r
 Line = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern=r"\S")]
 
 
-class Model(BaseModel):
-    """Frozen, nothing unknown, no value in its errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class GoalInput(Model):
+class GoalInput(Handed):
     """What a goal is made of.
 
     origin: where it comes from, such as `reflection:ID`; priority: 0-1; question: to be asked about it, one made from
@@ -50,7 +44,7 @@ class GoalInput(Model):
     ask: bool = True
 
 
-class GoalMade(Model):
+class GoalMade(Handed):
     """The goal that was made; merged: it was there, and only got another origin."""
 
     goal_id: str
@@ -63,7 +57,7 @@ class GoalKept(GoalMade):
     origin: str
 
 
-class PlanInput(Model):
+class PlanInput(Handed):
     """A goal and the descriptions of the steps to it."""
 
     goal_id: str
@@ -71,13 +65,13 @@ class PlanInput(Model):
     steps: list[str]
 
 
-class PlanMade(Model):
+class PlanMade(Handed):
     """How many steps there are."""
 
     count: int
 
 
-class AskInput(Model):
+class AskInput(Handed):
     """A goal and the question about it; without one, its title makes one; ask: whether there is to be one at all."""
 
     goal_id: str
@@ -87,7 +81,7 @@ class AskInput(Model):
     ask: bool
 
 
-class Asked(Model):
+class Asked(Handed):
     """The question that was queued; None where the goal was there already."""
 
     question_id: str | None
@@ -109,7 +103,7 @@ def make_goal(given: Given, wanted: GoalInput) -> Done:
         merged = GoalMade(goal_id=there.id, merged=True)
         kept = GoalKept(goal_id=there.id, merged=True, origin=wanted.origin)
         return Done(merged, undo=kept, effects=(Effect(f"goals:{there.id}", "open", "asked for again"),))
-    goal_id = _id_of(given)
+    goal_id = id_from(given.token)
     given.connection.execute(
         insert(goals).values(
             id=goal_id,
@@ -232,7 +226,7 @@ def ask(given: Given, wanted: AskInput) -> Done:
     """Queue a question about the goal; none for a goal that was there, or if nobody wants one."""
     if wanted.merged or not wanted.ask:
         return Done(Asked(question_id=None), undo=AskedOf(question_id=None, goal_id=wanted.goal_id))
-    question_id = _id_of(given)
+    question_id = id_from(given.token)
     given.connection.execute(
         insert(relationship_questions).values(
             id=question_id,
@@ -276,10 +270,6 @@ def _worked_on(goal: Any) -> bool:
     return bool(goal.progress > 0 or goal.version != 1)
 
 
-def _id_of(given: Given) -> str:
-    return hashlib.sha256(given.token.encode()).hexdigest()[:32]
-
-
 GOAL_CREATION: Final = Saga(
     name="goal_creation",
     version=2,
@@ -293,7 +283,7 @@ GOAL_CREATION: Final = Saga(
             action=make_goal,
             input=GoalInput,
             output=GoalMade,
-            takes={name: f"input.{name}" for name in GoalInput.model_fields},
+            takes=all_of("input", GoalInput),
             records=GoalKept,
             compensation=Compensation(handler=cancel_goal, accepts=GoalKept),
         ),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 from sqlalchemy import select
 
 from selo_dagster.llm.answers import Learnings
@@ -15,10 +14,19 @@ from selo_dagster.people.evolution import Applied, Record, Wish, devolve, evolve
 from selo_dagster.people.tables import users
 from selo_dagster.people.trait_rules import MOST_TRAITS
 from selo_dagster.reflections.tables import reflections
-from selo_dagster.sagas.asking import ASK_TIMEOUT_S, Question, ask
-from selo_dagster.sagas.definition import Compensation, Retry, Saga, Step
-from selo_dagster.sagas.given import Done, Effect, Given, RefusedError
-from selo_dagster.sagas.learnings import MOST_SOURCES, KeptLearning, forget_learnings, keep_learnings
+from selo_dagster.sagas.asking import ASK_RETRY, ASK_TIMEOUT_S, Question, ask
+from selo_dagster.sagas.definition import Compensation, Saga, Step
+from selo_dagster.sagas.given import Done, Effect, Given, RefusedError, id_from
+from selo_dagster.sagas.handed import Handed, all_of
+from selo_dagster.sagas.learnings import (
+    MOST_SOURCES,
+    Kept,
+    KeptLearning,
+    forget_learnings,
+    keep_learnings,
+    kept,
+    learned,
+)
 from selo_dagster.sagas.stale import mark_stale
 
 LEARNING: Final = (
@@ -32,13 +40,7 @@ Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-class Model(BaseModel):
-    """Frozen, nothing unknown, no value in its errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class TraitWish(Model):
+class TraitWish(Handed):
     """A wished change of a trait. delta: signed, on the 0-1 scale."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -49,7 +51,7 @@ class TraitWish(Model):
 Wishes = Annotated[list[TraitWish], Field(max_length=MOST_TRAITS)]
 
 
-class EvolutionInput(Model):
+class EvolutionInput(Handed):
     """What a persona evolves by.
 
     source: where it comes from, such as `reflection:ID`; reflection: the one to learn from, None for none. model,
@@ -64,35 +66,35 @@ class EvolutionInput(Model):
     prompt_version: Annotated[str, StringConstraints(min_length=1, max_length=40)]
 
 
-class Which(Model):
+class Which(Handed):
     """The reflection to read."""
 
     reflection: str | None = None
 
 
-class Insight(Model):
+class Insight(Handed):
     """One insight, and the sources that it rests on: ["memory:ID", …]."""
 
     text: str
     evidence: list[str]
 
 
-class Read(Model):
+class Read(Handed):
     """What a reflection understood, when, and of whom; nothing where there is none to learn from."""
 
     subject: str = ""
     at: datetime | None = None
-    insights: list[Insight] = []
+    insights: list[Insight] = Field(default=[])
 
 
-class Learned(Model):
+class Learned(Handed):
     """What is to be learned from it, with the sources that the insights rest on."""
 
-    learnings: list[KeptLearning] = []
+    learnings: list[KeptLearning] = Field(default=[])
     model: str = ""
 
 
-class Keeping(Model):
+class Keeping(Handed):
     """What is to be kept, and as coming from where."""
 
     source: str
@@ -100,19 +102,13 @@ class Keeping(Model):
     model: str
 
 
-class Kept(Model):
-    """The learnings that this saga made."""
-
-    ids: list[str]
-
-
-class Wished(Model):
+class Wished(Handed):
     """The wishes of an evolution."""
 
     trait_changes: Wishes
 
 
-class Change(Model):
+class Change(Handed):
     """What one wish came to; see `people.evolution.Applied`."""
 
     trait: str
@@ -126,13 +122,13 @@ class Change(Model):
     reason: str
 
 
-class Moved(Model):
+class Moved(Handed):
     """What the wishes came to."""
 
     changes: list[Change]
 
 
-class Share(Model):
+class Share(Handed):
     """What one evolution did to one trait."""
 
     trait: str
@@ -140,14 +136,14 @@ class Share(Model):
     made: bool
 
 
-class Shares(Model):
+class Shares(Handed):
     """What is taken back."""
 
     evolution_id: str
     shares: list[Share]
 
 
-class Recording(Model):
+class Recording(Handed):
     """What is remembered of an evolution."""
 
     source: str
@@ -158,7 +154,7 @@ class Recording(Model):
     insights: list[Insight]
 
 
-class Recorded(Model):
+class Recorded(Handed):
     """The record."""
 
     evolution_id: str
@@ -205,29 +201,22 @@ def learn(_given: Given, read: Read) -> Learned:
     )
     return Learned(
         model=answered.model,
-        learnings=[
-            KeptLearning(
-                text=one.text,
-                domain=one.domain,
-                confidence=one.confidence,
-                importance=one.importance,
-                evidence=sorted({source for alias in one.evidence for source in shown[alias].evidence})[:MOST_SOURCES],
-            )
-            for one in answered.answer.learnings
-        ],
+        learnings=learned(
+            answered.answer,
+            lambda aliases: sorted({source for alias in aliases for source in shown[alias].evidence})[:MOST_SOURCES],
+        ),
     )
 
 
 def keep(given: Given, keeping: Keeping) -> Done:
     """Keep what was learned."""
     ids = keep_learnings(given, source=keeping.source, model=keeping.model, learnings=keeping.learnings)
-    kept = Kept(ids=ids)
-    return Done(kept, undo=kept, effects=tuple(Effect(f"learnings:{one}", None, "kept") for one in ids))
+    return kept(ids)
 
 
-def forget(given: Given, kept: Kept) -> None:
+def forget(given: Given, made: Kept) -> None:
     """Forget exactly what this saga has kept."""
-    forget_learnings(given, kept.ids)
+    forget_learnings(given, made.ids)
 
 
 def apply_traits(given: Given, wished: Wished) -> Done:
@@ -289,12 +278,11 @@ def reverse_record(given: Given, recorded: Recorded) -> None:
 
 def evolution_id_of(given: Given) -> str:
     """Return the id of an evolution: the same in every step and try, another one after a restart."""
-    return hashlib.sha256(f"{given.saga_id}/{given.generation}/evolution".encode()).hexdigest()[:32]
+    return id_from(f"{given.saga_id}/{given.generation}/evolution")
 
 
 def _change(one: Applied) -> Change:
-    values: dict[str, Any] = vars(one)
-    return Change(**values)
+    return Change(**vars(one))
 
 
 PERSONA_EVOLUTION: Final = Saga(
@@ -320,8 +308,8 @@ PERSONA_EVOLUTION: Final = Saga(
             action=learn,
             input=Read,
             output=Learned,
-            takes={name: f"read_reflection.{name}" for name in Read.model_fields},
-            retry=Retry(attempts=3, base_s=5.0, cap_s=60.0),
+            takes=all_of("read_reflection", Read),
+            retry=ASK_RETRY,
             timeout_s=ASK_TIMEOUT_S,
         ),
         Step(

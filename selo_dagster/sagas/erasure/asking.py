@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from uuid import uuid4
 
 from sqlalchemy import Connection, select
 
@@ -18,7 +17,7 @@ from selo_dagster.sagas.desk import Desk, Finding
 from selo_dagster.sagas.erasure.ending import hand_over, require_free
 from selo_dagster.sagas.erasure.forgetting import key_for
 from selo_dagster.sagas.erasure.models import Erasure
-from selo_dagster.sagas.start import start
+from selo_dagster.sagas.start import random_id, start
 from selo_dagster.sagas.states import COMPLETED, ENDED, NEEDS_A_PERSON
 from selo_dagster.sagas.tables import sagas
 
@@ -41,7 +40,7 @@ def ask(
     version: int,
     actor: str,
     now: datetime,
-    new_id: Callable[[], str] = lambda: uuid4().hex,
+    new_id: Callable[[], str] = random_id,
 ) -> Asked | Erased:
     """Ask for the erasure of a person, named by id or by key, in the caller's transaction.
 

@@ -6,12 +6,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Final
-from uuid import uuid4
 
 from sqlalchemy import Connection, Table
 
 from selo_dagster.sagas.definition import Saga
-from selo_dagster.sagas.start import start
+from selo_dagster.sagas.start import random_id, start
 from selo_dagster.store.engine import Store
 
 BEGIN: Final = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
@@ -48,7 +47,7 @@ def asked(connection: Connection, case: Case, key: str, now: datetime) -> str:
         key=key,
         given=case.given,
         now=now,
-        new_id=lambda: uuid4().hex,
+        new_id=random_id,
     ).id
 
 
