@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection
 
-from selo_dagster.llm.protocol import Task
 from selo_dagster.reflections.audits.audit import Report
 from selo_dagster.reflections.audits.store import store_audit
 from selo_dagster.reflections.claim import Claim
 from selo_dagster.reflections.context import Context
-from selo_dagster.reflections.kind import Kind
-from selo_dagster.reflections.prompt import Prompt
-from selo_dagster.reflections.settle import Made, Nothing, Rejected
+from selo_dagster.reflections.settle import Made, Nothing
+from selo_dagster.reflections.shapes.computed import Computed
 from selo_dagster.reflections.states import SKIPPED, Reason
 
 
@@ -38,21 +36,10 @@ def _something(report: Report) -> bool:
 
 
 @dataclass(frozen=True)
-class AuditShape:
+class AuditShape(Computed):
     """Computes a report."""
 
-    task: Task | None = None
     checks: Sequence[object] = (_something,)
-
-    def schema(self, context: Context, aliases: tuple[str, ...]) -> dict[str, Any]:
-        """Never: no model is asked."""
-        raise NotImplementedError
-
-    def judged(
-        self, text: str, model: str, prompt: Prompt, context: Context, kind: Kind, new_id: Callable[[], str]
-    ) -> Made | Rejected | Nothing:
-        """Never: no model is asked."""
-        raise NotImplementedError
 
     def computed(self, context: Context, new_id: Callable[[], str]) -> Made | Nothing:
         """Return the report on the answers that were read."""

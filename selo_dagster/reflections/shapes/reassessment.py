@@ -9,13 +9,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from selo_dagster.llm.protocol import Task
 from selo_dagster.people.persona import Drift
 from selo_dagster.reflections.claim import Claim
 from selo_dagster.reflections.context import Context
-from selo_dagster.reflections.kind import Kind
-from selo_dagster.reflections.prompt import Prompt
-from selo_dagster.reflections.settle import Made, Nothing, Rejected
+from selo_dagster.reflections.settle import Made, Nothing
+from selo_dagster.reflections.shapes.computed import Computed
 from selo_dagster.reflections.states import UNCHANGED, Reason
 
 MODEL: Final = "homeostasis"
@@ -39,21 +37,10 @@ def _drifts(report: tuple[Drift, ...]) -> bool:
 
 
 @dataclass(frozen=True)
-class ReassessmentShape:
+class ReassessmentShape(Computed):
     """Computes wishes."""
 
-    task: Task | None = None
     checks: Sequence[object] = (_drifts,)
-
-    def schema(self, context: Context, aliases: tuple[str, ...]) -> dict[str, Any]:
-        """Never: no model is asked."""
-        raise NotImplementedError
-
-    def judged(
-        self, text: str, model: str, prompt: Prompt, context: Context, kind: Kind, new_id: Callable[[], str]
-    ) -> Made | Rejected | Nothing:
-        """Never: no model is asked."""
-        raise NotImplementedError
 
     def computed(self, context: Context, new_id: Callable[[], str]) -> Made | Nothing:
         """Return a wish for each trait that drifts; unchanged where every one is at home."""
