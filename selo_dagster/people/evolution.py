@@ -38,7 +38,10 @@ class Wish:
 
 @dataclass(frozen=True)
 class Applied:
-    """What a wish came to. before: None where the trait was made; applied: after limits, range and locks."""
+    """What a wish came to, by the columns of `persona_changes`.
+
+    before: None where the trait was made; applied: after limits, range and locks.
+    """
 
     trait: str
     category: str
@@ -209,21 +212,7 @@ def record(connection: Connection, one: Record) -> None:
             created_at=one.now,
         )
     )
-    rows = [
-        {
-            "evolution_id": one.id,
-            "trait": change.trait,
-            "category": change.category,
-            "before": change.before,
-            "requested": change.requested,
-            "applied": change.applied,
-            "after": change.after,
-            "made": change.made,
-            "locked": change.locked,
-            "reason": change.reason,
-        }
-        for change in one.applied
-    ]
+    rows = [{"evolution_id": one.id, **vars(change)} for change in one.applied]
     if rows:
         connection.execute(insert(changes), rows)
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from selo_dagster.errors import SeloError
 from selo_dagster.people.history import zones_of
 from selo_dagster.people.local_days import Zones
-from selo_dagster.people.tables import users
+from selo_dagster.people.lookup import lookup
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.pauses import pause_of
 from selo_dagster.reflections.states import CLAIMED, DEFERRED, DONE, DUE, FAILED, SKIPPED, Reason, waiting_for
@@ -68,12 +68,7 @@ class Answered:
 
 def person(connection: Connection, who: str) -> tuple[str, str, Zones]:
     """Return (id, key, zone history) of a person named by id or by key. Raises SeloError `unknown_user`."""
-    row = connection.execute(
-        select(users.c.id, users.c.key)
-        .where((users.c.id == who) | (users.c.key == who))
-        .order_by((users.c.id == who).desc())
-        .limit(1)
-    ).one_or_none()
+    row = lookup(connection, who)
     if row is None:
         raise SeloError("unknown_user", f"there is no user {who[:80]!r}")
     return row.id, row.key, zones_of(connection, [row.id]).get(row.id, ())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
@@ -48,13 +47,13 @@ def gather(connection: Connection, kind: Kind, claims: Sequence[Claim], budget: 
             found[one.id] = material
             continue
         persona = {trait.name: trait.value for trait in traits[one.user_id]}
-        found[one.id] = replace(
-            _context(one, people[one.user_id].name, material, persona, budget), goals=goals.get(one.user_id, ())
-        )
+        found[one.id] = _context(one, people[one.user_id].name, material, persona, goals.get(one.user_id, ()), budget)
     return found
 
 
-def _context(one: Claim, name: str, material: Material, persona: dict[str, float], budget: int) -> Context:
+def _context(
+    one: Claim, name: str, material: Material, persona: dict[str, float], goals: tuple[str, ...], budget: int
+) -> Context:
     kept, dropped = packed(material.sources, budget, always=material.always)
     return Context(
         user_id=one.user_id,
@@ -66,6 +65,7 @@ def _context(one: Claim, name: str, material: Material, persona: dict[str, float
         more=material.more,
         earlier=material.earlier,
         persona=persona,
+        goals=goals,
         late_days=material.late_days,
         with_dates=material.with_dates,
         room=material.room,

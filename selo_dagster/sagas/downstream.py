@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 
 from selo_dagster.errors import SeloError
 from selo_dagster.llm.rendering import RULES
-from selo_dagster.people.evolution import Record, Wish, evolve, record, take_back
+from selo_dagster.people.evolution import Record, Wish, evolve, record
 from selo_dagster.people.evolution_tables import persona_evolutions
 from selo_dagster.people.goals import ACTIVE, goals
 from selo_dagster.reflections.claim import Claim
@@ -25,7 +25,7 @@ from selo_dagster.sagas.check import definition_of
 from selo_dagster.sagas.desk import Desk
 from selo_dagster.sagas.given import id_from
 from selo_dagster.sagas.registry import Registry
-from selo_dagster.sagas.stale import mark_stale
+from selo_dagster.sagas.review import take_back_directly
 from selo_dagster.sagas.start import random_id, start
 from selo_dagster.sagas.states import COMPLETED, ENDED
 from selo_dagster.sagas.tables import sagas
@@ -154,8 +154,7 @@ class Downstream:
             )
             .order_by(persona_evolutions.c.id)
         ).scalars():
-            if take_back(connection, user_id, evolution_id, now):
-                mark_stale(connection, user_id, evolution_id, now)
+            take_back_directly(connection, user_id, evolution_id, now)
 
 
 def _compensate(desk: Desk, saga_id: str) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from selo_dagster.clock import Clock, clock_at
 from selo_dagster.errors import SeloError
 from selo_dagster.home import prepare_home
+from selo_dagster.people.history import chunked
 from selo_dagster.reflections.launch import QUIET
 from selo_dagster.sagas.check import require_definitions
 from selo_dagster.sagas.claim import claimable_count
@@ -61,10 +62,9 @@ def work_off_in(
 ) -> WorkedOff:
     """Run the jobs of all sagas that can be claimed, undo first, until none can; returns what came of them.
 
-    First it asks for what ended conversations and sessions ask for.
-
-    now: ISO-8601, taken for the present instant. Raises SeloError `stranded_sagas` when a definition that a saga
-    needs is gone or changed, `stuck` when a run cannot even claim.
+    First it asks for what ended conversations and sessions ask for. now: ISO-8601, taken for the present instant.
+    Raises SeloError `stranded_sagas` when a definition that a saga needs is gone or changed, `stuck` when a run cannot
+    even claim.
     """
     clock = clock_at(now)
     done = WorkedOff()
@@ -89,10 +89,9 @@ def work_off_in(
             )
         touched |= held
     with store.read() as connection:
-        rows = connection.execute(select(sagas.c.id, sagas.c.type, sagas.c.state)).all()
-    for row in rows:
-        if row.id in touched:
-            done.by_type.setdefault(row.type, Counter())[row.state] += 1
+        for part in chunked(sorted(touched)):
+            for row in connection.execute(select(sagas.c.type, sagas.c.state).where(sagas.c.id.in_(part))):
+                done.by_type.setdefault(row.type, Counter())[row.state] += 1
     return done
 
 

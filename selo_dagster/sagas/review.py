@@ -62,10 +62,15 @@ def revert(
     return state
 
 
+def take_back_directly(connection: Connection, user_id: str, evolution_id: str, now: datetime) -> None:
+    """Take back at once an evolution of the direct path, and mark what was made since; twice changes nothing."""
+    if take_back(connection, user_id, evolution_id, now):
+        mark_stale(connection, user_id, evolution_id, now)
+
+
 def _take_back(connection: Connection, registry: Registry, row: Any, actor: str, because: str, now: datetime) -> str:
     if row.saga_id is None:
-        if take_back(connection, row.user_id, row.id, now):
-            mark_stale(connection, row.user_id, row.id, now)
+        take_back_directly(connection, row.user_id, row.id, now)
         return REVERSED
     if row.state == REVERSED and _goes_forward(connection, row.saga_id):
         # It was taken back, and its saga restarted: what that does now is another evolution.

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from selo_dagster.errors import SeloError
 from selo_dagster.people.erased import Erased, erased_person
 from selo_dagster.people.footprint import Footprint
-from selo_dagster.people.tables import users
+from selo_dagster.people.lookup import lookup
 from selo_dagster.sagas.desk import Desk, Finding
 from selo_dagster.sagas.erasure.ending import hand_over, require_free
 from selo_dagster.sagas.erasure.forgetting import key_for
@@ -49,8 +49,8 @@ def ask(
     """
     key = key_for(connection)
     desk = Desk(connection, now, definition, actor, "asked for again")
-    user_id = _found(connection, who)
-    if user_id is None:
+    person = lookup(connection, who)
+    if person is None:
         erased = erased_person(connection, key, who)
         if erased is None:
             raise SeloError("unknown_user", f"there is no user {who[:80]!r}")
@@ -60,6 +60,7 @@ def ask(
         if state in NEEDS_A_PERSON:
             desk.retry(erased.saga_id)
         return Asked(who, erased.saga_id)
+    user_id = str(person.id)
     with connection.begin_nested() as tried:
         # The step does both for good; here they are tried, so that whoever asks hears in a sentence what is in the way.
         hand_over(connection, user_id)
@@ -77,13 +78,3 @@ def ask(
     if started.existing and started.state in {*ENDED, *NEEDS_A_PERSON}:
         desk.retry(started.id)
     return Asked(user_id, started.id)
-
-
-def _found(connection: Connection, who: str) -> str | None:
-    found: str | None = connection.execute(
-        select(users.c.id)
-        .where((users.c.id == who) | (users.c.key == who))
-        .order_by((users.c.id == who).desc())
-        .limit(1)
-    ).scalar()
-    return found
