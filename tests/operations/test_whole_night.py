@@ -12,12 +12,10 @@ from sqlalchemy import select, update
 import selo_dagster.definitions
 from selo_dagster.people.evolution_tables import persona_evolutions
 from selo_dagster.people.goals import goals
-from selo_dagster.sagas.registry import registry
 from selo_dagster.sagas.tables import sagas
-from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from tests.people.evolving import evolved, values
-from tests.support.command import Selo
+from tests.support.command import Selo, selo_with_sagas
 from tests.support.dagster import NOW_TEXT
 from tests.support.fakes import NOW, add_person, remember, say
 
@@ -29,17 +27,13 @@ def selo(
     store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Selo]:
     """The command, beside Ana, whose Sunday was sad, and towards whom wit has come far from its home."""
-    monkeypatch.setenv("DATABASE_URL", store_url)
-    monkeypatch.setenv("COLUMNS", "200")
-    process_settings.cache_clear()
-    registry.cache_clear()
     add_person(store, "ana")
     say(store, "ana", "2026-11-22T10:00:00Z", "I am so sad, I cried about my sister all day", prefix="c1")
     remember(store, "ana", "m1", "2026-11-22T10:05:00Z", "Ana cried because her sister is very ill", 0.9)
     for number in (1, 2):
         evolved(store, f"e{number}", ("wit", 0.2), now=NOW - timedelta(days=9))
-    yield Selo(capsys)
-    registry.cache_clear()
+    with selo_with_sagas(store_url, monkeypatch, capsys, most_runs=40) as command:
+        yield command
 
 
 def test_what_reflections_and_the_reassessment_ask_for_is_carried_out_in_the_same_night(

@@ -14,15 +14,13 @@ from sqlalchemy import select, text, update
 # Before any test changes what there is: the code location of this process keeps the sagas that are ours.
 import selo_dagster.definitions
 from selo_dagster.people.goals import goals
-from selo_dagster.sagas import launch
 from selo_dagster.sagas.claim import claim
 from selo_dagster.sagas.registry import registry
 from selo_dagster.sagas.states import FORWARD
 from selo_dagster.sagas.tables import saga_interventions, sagas
-from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from tests.sagas.builders import SECRET
-from tests.support.command import Selo
+from tests.support.command import Selo, selo_with_sagas
 from tests.support.fakes import NOW, add_person
 
 assert selo_dagster.definitions.defs is not None
@@ -35,17 +33,10 @@ def selo(
     store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Selo]:
     """The command on a database with Ana and Ben."""
-    monkeypatch.setenv("DATABASE_URL", store_url)
-    # The tables for people must not be folded to the width of the terminal that runs the tests.
-    monkeypatch.setenv("COLUMNS", "200")
-    # Whatever goes wrong, a test must not run for ever.
-    monkeypatch.setattr(launch, "MOST_RUNS", 20)
-    process_settings.cache_clear()
-    registry.cache_clear()
     for user in ("ana", "ben"):
         add_person(store, user)
-    yield Selo(capsys)
-    registry.cache_clear()
+    with selo_with_sagas(store_url, monkeypatch, capsys) as command:
+        yield command
 
 
 @pytest.fixture

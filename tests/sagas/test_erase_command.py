@@ -19,17 +19,15 @@ from selo_dagster.home import prepare_home
 from selo_dagster.memory.tables import messages
 from selo_dagster.people.erasure_key import KEY_FILE
 from selo_dagster.people.tables import users
-from selo_dagster.sagas import launch
 from selo_dagster.sagas.catalogue.user_erasure import USER_ERASURE
 from selo_dagster.sagas.erasure import compacting
 from selo_dagster.sagas.erasure.launch import carry_out
-from selo_dagster.sagas.registry import registry
 from selo_dagster.sagas.tables import saga_definitions, sagas
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.store.types import database_now
 from tests.sagas.erasing import Erasing
-from tests.support.command import Selo
+from tests.support.command import Selo, selo_with_sagas
 from tests.support.fakes import add_person, say
 
 assert selo_dagster.definitions.defs is not None
@@ -41,15 +39,11 @@ def selo(
     store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Selo]:
     """The command on a database with Ana and Ben."""
-    monkeypatch.setenv("DATABASE_URL", store_url)
-    monkeypatch.setattr(launch, "MOST_RUNS", 20)
-    process_settings.cache_clear()
-    registry.cache_clear()
     for user in ("ana", "ben"):
         add_person(store, user)
         say(store, user, "2026-11-22T20:00:00Z", f"hello from {user}")
-    yield Selo(capsys)
-    registry.cache_clear()
+    with selo_with_sagas(store_url, monkeypatch, capsys) as command:
+        yield command
 
 
 def begun(store: Store, *steps: str) -> tuple[Erasing, str]:

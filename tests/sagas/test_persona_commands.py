@@ -12,15 +12,12 @@ import pytest
 import selo_dagster.definitions
 from selo_dagster.clock import SystemClock
 from selo_dagster.people.goals import goals
-from selo_dagster.sagas import launch
-from selo_dagster.sagas.registry import registry
-from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from tests.people.evolving import INITIAL, evolved, values
 from tests.sagas.evolutions import asked
 from tests.sagas.kit_cases import add_reflection
 from tests.sagas.test_persona_evolution import add_episode
-from tests.support.command import Selo
+from tests.support.command import Selo, selo_with_sagas
 from tests.support.fakes import NOW, add_person, remember, say
 
 assert selo_dagster.definitions.defs is not None
@@ -33,15 +30,10 @@ def selo(
     store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Selo]:
     """The command on a database with Ana and Ben."""
-    monkeypatch.setenv("DATABASE_URL", store_url)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(launch, "MOST_RUNS", 40)
-    process_settings.cache_clear()
-    registry.cache_clear()
     for user in ("ana", "ben"):
         add_person(store, user)
-    yield Selo(capsys)
-    registry.cache_clear()
+    with selo_with_sagas(store_url, monkeypatch, capsys, most_runs=40) as command:
+        yield command
 
 
 def direct(store: Store, evolution_id: str = "e1", **more: Any) -> None:
