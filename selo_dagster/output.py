@@ -56,8 +56,13 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column, overflow="fold")
     for row in rows:
         # Text, not markup: what people wrote may look like it.
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
     Console().print(table)
+
+
+def printable(text: str) -> str:
+    """Return text that a terminal shows and never obeys: control characters become spaces, line ends stay."""
+    return "".join(one if one == "\n" or one.isprintable() else " " for one in text)
 
 
 def checked_date(text: str | None, option: str) -> date | None:

@@ -26,8 +26,8 @@ from selo_dagster.people.local_days import window
 from selo_dagster.people.tables import users
 from selo_dagster.people.zones import local_label
 from selo_dagster.reflections.answers import person, why
-from selo_dagster.reflections.commands import print_reflection
 from selo_dagster.reflections.kinds import DAILY
+from selo_dagster.reflections.printing import print_reflection
 from selo_dagster.reflections.show import shown
 from selo_dagster.reflections.states import DONE
 from selo_dagster.sagas.states import COMPENSATED

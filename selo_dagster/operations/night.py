@@ -41,7 +41,7 @@ def night_command(*, now: str | None, as_json: bool) -> int:
         # What happened to nobody needs no column; a night in which nothing was due still names every kind.
         happened = [one for one in OUTCOMES if any(counts[one] for counts in night.kinds.values())] or [DONE]
         print_table(
-            f"night: {night.runs} runs, {night.calls} model calls, {seconds:.1f} s",
+            f"night: {night.runs} runs, {night.calls} model calls for reflections, {seconds:.1f} s",
             ("kind", *happened),
             [(name, *(counts[one] for one in happened)) for name, counts in night.kinds.items()],
         )

@@ -23,7 +23,9 @@ from selo_dagster.triggers.reader import look_for_triggers
 
 @dataclass
 class Night:
-    """What came of it. kinds: outcomes by kind; sagas: states by type; calls: of the model; runs: of Dagster."""
+    """What came of it. kinds: outcomes by kind; sagas: states by type; calls: of the model, by reflections; runs:
+    of Dagster.
+    """
 
     kinds: dict[str, dict[str, int]] = field(default_factory=dict)
     sagas: dict[str, Counter[str]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Changes a persona by wished deltas, remembers what was really applied, and takes exactly that back."""
+"""Changes a persona by wished deltas, and remembers what was really applied."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from selo_dagster.people.evolution_tables import APPLIED, REVERSED, persona_changes, persona_evolutions
+from selo_dagster.people.evolution_tables import persona_changes, persona_evolutions
 from selo_dagster.people.persona import INITIAL_TRAITS
 from selo_dagster.people.tables import persona_traits
 from selo_dagster.people.trait_rules import (
@@ -90,7 +90,7 @@ def evolve(connection: Connection, user_id: str, evolution_id: str, wishes: Iter
         after = value if locked else clamped(value + _limited(delta), row.category)
         applied = round(after - value, STEPS)
         if applied:
-            _move(connection, user_id, name, after)
+            move(connection, user_id, name, after)
         found.append(
             Applied(name, row.category, value, delta, applied, after, made=False, locked=locked, reason=reason)
         )
@@ -137,47 +137,13 @@ def _make(
     )
 
 
-def _move(connection: Connection, user_id: str, name: str, value: float) -> None:
+def move(connection: Connection, user_id: str, name: str, value: float) -> None:
+    """Give a stored trait another value."""
     connection.execute(
         update(traits)
         .where(traits.c.user_id == user_id, traits.c.name == name)
         .values(value=value, version=traits.c.version + 1)
     )
-
-
-def devolve(
-    connection: Connection, user_id: str, evolution_id: str, applied: Sequence[tuple[str, float, bool]]
-) -> None:
-    """Take back what an evolution applied: (trait, applied, made), and nothing of what others did since.
-
-    A trait that an evolution made goes with the last one that stands of those that made or moved it; until then it
-    stays without this one's share. What the range does not let through is not forced.
-    """
-    rows = settle_persona(connection, user_id)
-    for name, delta, made in sorted(applied):
-        row = rows.get(name)
-        if row is None or not (delta or made):
-            continue
-        if row.made_by is not None and not _used_by_others(connection, user_id, evolution_id, name):
-            connection.execute(delete(traits).where(traits.c.user_id == user_id, traits.c.name == name))
-        elif delta:
-            _move(connection, user_id, name, clamped(float(row.value) - delta, row.category))
-
-
-def _used_by_others(connection: Connection, user_id: str, evolution_id: str, name: str) -> bool:
-    found = select(
-        exists().where(
-            and_(
-                changes.c.evolution_id == evolutions.c.id,
-                evolutions.c.user_id == user_id,
-                evolutions.c.id != evolution_id,
-                evolutions.c.state == APPLIED,
-                changes.c.trait == name,
-                or_(changes.c.made, changes.c.applied != 0),
-            )
-        )
-    )
-    return bool(connection.execute(found).scalar())
 
 
 @dataclass(frozen=True)
@@ -198,6 +164,8 @@ class Record:
 
 def record(connection: Connection, one: Record) -> None:
     """Remember an evolution with before, requested, applied and reasons."""
+    latest = select(func.max(evolutions.c.place)).where(evolutions.c.user_id == one.user_id)
+    place = (connection.execute(latest).scalar() or 0) + 1
     connection.execute(
         insert(evolutions).values(
             id=one.id,
@@ -209,31 +177,10 @@ def record(connection: Connection, one: Record) -> None:
             impact=min(1.0, round(sum(abs(change.applied) for change in one.applied), STEPS)),
             model=one.model,
             prompt_version=one.prompt_version,
+            place=place,
             created_at=one.now,
         )
     )
     rows = [{"evolution_id": one.id, **vars(change)} for change in one.applied]
     if rows:
         connection.execute(insert(changes), rows)
-
-
-def mark_reversed(connection: Connection, evolution_id: str, now: datetime) -> bool:
-    """Say of an evolution that it was taken back; the record stays. False: it was before, or there is none."""
-    return bool(
-        connection.execute(
-            update(evolutions)
-            .where(evolutions.c.id == evolution_id, evolutions.c.state == APPLIED)
-            .values(state=REVERSED, reversed_at=now)
-        ).rowcount
-    )
-
-
-def take_back(connection: Connection, user_id: str, evolution_id: str, now: datetime) -> bool:
-    """Take back an evolution of the direct path by its record. False: it was taken back before, or there is none."""
-    if not mark_reversed(connection, evolution_id, now):
-        return False
-    rows = connection.execute(
-        select(changes.c.trait, changes.c.applied, changes.c.made).where(changes.c.evolution_id == evolution_id)
-    ).all()
-    devolve(connection, user_id, evolution_id, [(row.trait, float(row.applied), bool(row.made)) for row in rows])
-    return True

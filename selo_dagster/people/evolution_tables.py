@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Float, ForeignKey, Index, String, Table, Text, text
+from sqlalchemy import Boolean, CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
 from selo_dagster.store.base import metadata, unit_interval
 from selo_dagster.store.types import Document, Identifier, UTCDateTime
@@ -33,6 +33,13 @@ persona_evolutions = Table(
     Column("reviewed_by", String(200)),
     Column("because", Text, comment="why it was approved or rejected"),
     Column("reviewed_at", UTCDateTime, comment="by the domain's clock"),
+    Column(
+        "place",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="among those of the person, by the order in which they were made; from 1",
+    ),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     Column("reversed_at", UTCDateTime, comment="by the domain's clock"),
     CheckConstraint(f"state IN ('{APPLIED}', '{REVERSED}')", name="state_known"),

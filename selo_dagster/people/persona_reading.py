@@ -18,9 +18,9 @@ from selo_dagster.people.trait_rules import (
     MOST_EXTREMES,
     STEPS,
     baseline_of,
-    clamped,
     health_of,
     is_extreme,
+    without,
 )
 
 evolutions, changes = persona_evolutions, persona_changes
@@ -69,7 +69,10 @@ def evolutions_shown(
     if unreviewed:
         chosen += [evolutions.c.review == UNREVIEWED, evolutions.c.state == APPLIED]
     rows = connection.execute(
-        select(evolutions).where(*chosen).order_by(evolutions.c.created_at.desc(), evolutions.c.id.desc()).limit(limit)
+        select(evolutions)
+        .where(*chosen)
+        .order_by(evolutions.c.created_at.desc(), evolutions.c.place.desc(), evolutions.c.id)
+        .limit(limit)
     ).all()
     changed = _changes_of(connection, [row.id for row in rows])
     return [
@@ -140,12 +143,6 @@ class _Step:
         """The value that an evolution found."""
         return MADE_AT if self.change.before is None else float(self.change.before)
 
-    def onto(self, value: float) -> float:
-        """Return the trait's value after this step."""
-        if not self.back:
-            return round(float(self.change.after), STEPS)
-        return clamped(value - float(self.change.applied), self.change.category)
-
 
 def history_of(connection: Connection, user_id: str, trait: str | None = None) -> list[Point]:
     """Return how a person's traits came along, in order of time: each evolution and each undo is a point.
@@ -157,7 +154,7 @@ def history_of(connection: Connection, user_id: str, trait: str | None = None) -
         select(changes, evolutions.c.created_at, evolutions.c.reversed_at)
         .join(evolutions, evolutions.c.id == changes.c.evolution_id)
         .where(evolutions.c.user_id == user_id, or_(changes.c.made, changes.c.applied != 0), *chosen)
-        .order_by(changes.c.trait, evolutions.c.created_at, evolutions.c.id)
+        .order_by(changes.c.trait, evolutions.c.place, evolutions.c.id)
     ).all()
     steps: dict[str, list[_Step]] = {}
     for row in rows:
@@ -170,12 +167,21 @@ def history_of(connection: Connection, user_id: str, trait: str | None = None) -
 
 def _points(trait: str, steps: list[_Step]) -> Iterator[Point]:
     left = sorted(steps, key=lambda one: one.at)
-    value = next((one.value for one in INITIAL_TRAITS if one.name == trait), MADE_AT)
+    base = value = next((one.value for one in INITIAL_TRAITS if one.name == trait), MADE_AT)
+    standing: dict[str, float] = {}
     while left:
         together = [one for one in left if one.at == left[0].at]
         step = min(together, key=lambda one: _order(one, value, together))
         left.remove(step)
-        value = step.onto(value)
+        if step.back:
+            shares = list(standing.values())
+            standing.pop(step.evolution_id)
+            value = without(value, base, shares, list(standing.values()), step.change.category)
+        else:
+            if not standing:
+                base = step.began
+            standing[step.evolution_id] = float(step.change.applied)
+            value = round(float(step.change.after), STEPS)
         yield Point(trait, step.at, value, step.evolution_id)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 Health = Literal["healthy", "monitoring", "needs_attention"]
@@ -115,6 +115,22 @@ def clamped(value: float, category: str) -> float:
     """Return a value inside the range of its category."""
     low, high = RANGES.get(category, (0.0, 1.0))
     return round(min(high, max(low, value)), STEPS)
+
+
+def brought(base: float, shares: Iterable[float], category: str) -> float:
+    """Return where shares bring a trait one after the other, each held within the range of its category."""
+    value = base
+    for share in shares:
+        value = clamped(value + share, category)
+    return value
+
+
+def without(value: float, base: float, shares: Sequence[float], left: Sequence[float], category: str) -> float:
+    """Return a trait's value when only the shares that are left have brought it from its base.
+
+    value: its value with all shares; what somebody else than a share has added to it stays.
+    """
+    return clamped(value + brought(base, left, category) - brought(base, shares, category), category)
 
 
 def baseline_of(name: str) -> float:

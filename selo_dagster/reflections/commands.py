@@ -11,12 +11,12 @@ from selo_dagster.clock import clock_at
 from selo_dagster.errors import SeloError
 from selo_dagster.output import checked_date, instant, json_option, now_option, print_json, print_table
 from selo_dagster.people.local_days import last_ended
-from selo_dagster.people.zones import local_label
 from selo_dagster.reflections.answers import person, why
 from selo_dagster.reflections.claim import ledger
 from selo_dagster.reflections.dead import DeadLetter, dead_letters, replay
 from selo_dagster.reflections.kinds import KINDS, kind_named
 from selo_dagster.reflections.look import look
+from selo_dagster.reflections.printing import print_mind, print_reflection
 from selo_dagster.reflections.show import shown
 from selo_dagster.settings import process_settings
 from selo_dagster.store.opening import open_store
@@ -89,7 +89,7 @@ def why_command(*, user: str, on: str | None, now: str | None, as_json: bool) ->
 @click.option("--limit", "limit", type=click.IntRange(1, 1_000), default=5, show_default=True, help="Newest first.")
 @json_option
 def show_command(*, user: str, kind: str | None, limit: int, as_json: bool) -> None:
-    """Show USER's reflections with the evidence that they rest on."""
+    """Show USER's reflections with their evidence, and what followed: persona, goals, episodes and more."""
     name = None if kind is None else kind_named(kind).name
     with open_store(process_settings()) as store, store.read() as connection:
         user_id, key, _ = person(connection, user)
@@ -101,31 +101,7 @@ def show_command(*, user: str, kind: str | None, limit: int, as_json: bool) -> N
         click.echo(f"there is no reflection on {user_id} yet: `selo why {user_id}` says why")
     for one in document["reflections"]:
         print_reflection(one)
-
-
-def print_reflection(one: dict[str, Any]) -> None:
-    """Print one reflection for people."""
-    start, end = one["window"]
-    zone = one["timezone"]
-    click.echo(
-        f"\n{one['kind']} {one['on']} · version {one['version']} · {one['model']} · {zone} "
-        f"(from {local_label(zone, start)} to {local_label(zone, end)} local time)"
-    )
-    click.echo(click.wrap_text(one["content"], width=100, initial_indent="  ", subsequent_indent="  "))
-    click.echo(f"  themes: {', '.join(one['themes'])}")
-    for insight in one["insights"]:
-        click.echo(
-            click.wrap_text(
-                f"insight: {insight['text']}  [{', '.join(insight['evidence'])}]",
-                width=100,
-                initial_indent="  ",
-                subsequent_indent="    ",
-            )
-        )
-    for action in one["actions"]:
-        click.echo(click.wrap_text(f"next: {action}", width=100, initial_indent="  ", subsequent_indent="    "))
-    state = one["emotional_state"]
-    click.echo(f"  feeling: {state['primary']} ({state['intensity']:.1f})")
+    print_mind(document)
 
 
 @click.command("dead", short_help="List dead letters; --replay makes them due again.")

@@ -65,13 +65,13 @@ class Downstream:
             return
         if not isinstance(made, MadeReflection):
             return
-        if again:
-            self._undo(connection, claim.user_id, _former(connection, claim, made.id), now)
+        former = _former(connection, claim, made.id) if again else []
+        self._undo(connection, claim.user_id, former, now)
         source = f"reflection:{made.id}"
         if made.trait_changes:
             self._evolve(connection, claim, now, source, made.id, made.trait_changes, made.model)
         if self._settings.goals_from_reflections and claim.kind in PLANNING:
-            self._plan(connection, claim, now, source, made)
+            self._plan(connection, claim, now, source, made, former)
 
     def _evolve(
         self,
@@ -102,12 +102,25 @@ class Downstream:
         }
         self._start(connection, PERSONA, claim.user_id, source.partition(":")[2], given, now)
 
-    def _plan(self, connection: Connection, claim: Claim, now: datetime, source: str, made: MadeReflection) -> None:
+    def _plan(
+        self,
+        connection: Connection,
+        claim: Claim,
+        now: datetime,
+        source: str,
+        made: MadeReflection,
+        former: Sequence[str],
+    ) -> None:
         actions = [one.strip() for one in made.actions if len(one.strip()) >= LEAST_ACTION]
         if not actions:
             return
         already = connection.execute(
-            select(func.count()).where(goals.c.user_id == claim.user_id, goals.c.state == ACTIVE)
+            select(func.count()).where(
+                goals.c.user_id == claim.user_id,
+                goals.c.state == ACTIVE,
+                # Those of the former versions are about to be undone.
+                goals.c.origin.not_in(former),
+            )
         ).scalar_one()
         if already >= MOST_OPEN:
             return
@@ -128,6 +141,8 @@ class Downstream:
 
     def _undo(self, connection: Connection, user_id: str, sources: Sequence[str], now: datetime) -> None:
         """Let what these asked for be undone: it is earlier in the person's queue than what follows."""
+        if not sources:
+            return
         desk = Desk(
             connection,
             now,

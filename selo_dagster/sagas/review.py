@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from selo_dagster.errors import SeloError
-from selo_dagster.people.evolution import settle_persona, take_back
+from selo_dagster.people.devolution import take_back
+from selo_dagster.people.evolution import settle_persona
 from selo_dagster.people.evolution_tables import APPROVED, REJECTED, REVERSED, persona_evolutions
 from selo_dagster.people.tables import persona_traits
 from selo_dagster.sagas.check import definition_of

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from selo_dagster.people.evolution import Applied, Record, Wish, evolve, record, take_back
+from selo_dagster.people.devolution import take_back
+from selo_dagster.people.evolution import Applied, Record, Wish, evolve, record
 from selo_dagster.people.evolution_tables import persona_changes, persona_evolutions
 from selo_dagster.people.persona import INITIAL_TRAITS
 from selo_dagster.people.tables import persona_traits

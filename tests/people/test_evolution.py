@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import count
+from itertools import count, permutations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from selo_dagster.people.evolution_tables import persona_changes, persona_evolutions
+from selo_dagster.people.evolution import Applied
+from selo_dagster.people.evolution_tables import persona_changes
 from selo_dagster.people.persona import INITIAL_TRAITS
 from selo_dagster.people.tables import persona_traits
 from selo_dagster.people.trait_rules import MOST_TRAITS, RANGES, category_of
@@ -137,6 +138,14 @@ class TestALock:
         assert taken_back(store, "e1")
         assert values(store) == INITIAL
 
+    def test_it_stops_evolutions_but_not_that_one_from_before_it_is_taken_back(self, store: Store) -> None:
+        evolved(store, "e1", ("empathy", 0.1))
+        evolved(store, "e2", ("empathy", 0.05))
+        set_trait(store, "empathy", locked=True)
+        assert taken_back(store, "e1")
+        assert values(store) == INITIAL | {"empathy": 0.85}
+        assert trait(store, "empathy").locked
+
     def test_integrity_is_locked_from_the_beginning_whether_it_is_there_or_not(self, store: Store) -> None:
         (one,) = evolved(store, "e1", ("Integrity", -0.2))
         assert (one.applied, one.made, one.locked) == (0.0, False, True)
@@ -145,6 +154,35 @@ class TestALock:
         (one,) = evolved(store, "e2", ("integrity", -0.2))
         assert (one.before, one.applied, one.after, one.locked) == (0.9, 0.0, 0.9, True)
         assert values(store)["integrity"] == 0.9
+
+
+class TestTheEndOfARange:
+    @pytest.mark.parametrize("order", list(permutations(("e1", "e2", "e3"))))
+    def test_it_makes_no_difference_in_which_order_evolutions_are_taken_back(
+        self, store: Store, order: tuple[str, ...]
+    ) -> None:
+        for number, delta in enumerate((-0.2, 0.2, 0.1), 1):
+            evolved(store, f"e{number}", ("helpfulness", delta), now=NOW + timedelta(days=number))
+        assert values(store)["helpfulness"] == 1.0
+        for one in order:
+            assert taken_back(store, one)
+        assert values(store) == INITIAL
+
+    @pytest.mark.parametrize(
+        ("gone", "left"), [("e1", 1.0), ("e2", 0.8), ("e3", 0.9)], ids=["the_fall", "the_rise", "the_top"]
+    )
+    def test_what_stands_is_as_if_the_other_had_never_been(self, store: Store, gone: str, left: float) -> None:
+        for number, delta in enumerate((-0.2, 0.2, 0.1), 1):
+            evolved(store, f"e{number}", ("helpfulness", delta), now=NOW + timedelta(days=number))
+        assert taken_back(store, gone)
+        assert values(store)["helpfulness"] == left
+
+    def test_what_somebody_else_has_set_meanwhile_is_kept_beside(self, store: Store) -> None:
+        evolved(store, "e1", ("helpfulness", -0.2))
+        evolved(store, "e2", ("helpfulness", 0.05), now=NOW + timedelta(days=1))
+        set_trait(store, "helpfulness", value=0.4)
+        assert taken_back(store, "e1", now=NOW + timedelta(days=2))
+        assert values(store)["helpfulness"] == 0.6
 
 
 class TestANewTrait:
@@ -358,20 +396,32 @@ def test_whatever_is_wished_for_and_taken_back_values_stay_in_their_ranges(
 
 
 @MANY
-@given(any_evolutions)
-def test_taken_back_from_the_newest_on_everything_is_as_it_was_also_at_the_ends_of_the_ranges(
-    store: Store, wished: list[list[tuple[str, float]]]
+@given(any_evolutions, st.data())
+def test_taken_back_in_any_order_and_between_others_the_persona_is_where_those_that_stand_have_brought_it(
+    store: Store, wished: list[list[tuple[str, float]]], data: st.DataObject
 ) -> None:
     user = somebody(store)
-    before = []
+    standing: list[tuple[str, list[Applied]]] = []
+
+    def take_back_one() -> None:
+        name, _ = standing.pop(data.draw(st.integers(0, len(standing) - 1)))
+        assert taken_back(store, name, user=user)
+        assert values(store, user) == brought_by([applied for _, applied in standing])
+
     for number, wishes in enumerate(wished):
-        before.append(values(store, user) or INITIAL)
-        evolved(store, f"{user}-{number}", *wishes, user=user)
-    for number in reversed(range(len(wished))):
-        assert taken_back(store, f"{user}-{number}", user=user)
-        assert values(store, user) == before[number]
-    with store.read() as connection:
-        states = connection.execute(
-            select(persona_evolutions.c.state).where(persona_evolutions.c.user_id == user)
-        ).scalars()
-        assert set(states) == {"reversed"}
+        name = f"{user}-{number}"
+        standing.append((name, evolved(store, name, *wishes, user=user, now=NOW + timedelta(days=number))))
+        if data.draw(st.booleans()):
+            take_back_one()
+    while standing:
+        take_back_one()
+    assert values(store, user) == INITIAL
+
+
+def brought_by(standing: list[list[Applied]]) -> dict[str, float]:
+    """Return where shares bring a persona from its beginning, each held within its range."""
+    found = dict(INITIAL)
+    for one in (one for applied in standing for one in applied if one.applied or one.made):
+        low, high = RANGES.get(one.category, (0.0, 1.0))
+        found[one.trait] = round(min(high, max(low, found.get(one.trait, 0.5) + one.applied)), 6)
+    return found

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from selo_dagster.people.evolution import Record, Wish, evolve, record, take_back
+from selo_dagster.people.devolution import take_back
+from selo_dagster.people.evolution import Record, Wish, evolve, record
 from selo_dagster.people.persona_reading import (
     Point,
     evolutions_shown,

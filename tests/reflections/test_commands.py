@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
-from sqlalchemy import update
+from datetime import datetime
 
+import pytest
+from sqlalchemy import insert, update
+
+from selo_dagster.clock import UTC
+from selo_dagster.people.evolution_tables import stale_marks
 from selo_dagster.reflections.claim import ledger
+from selo_dagster.reflections.tables import mantras
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from tests.support.command import Selo
@@ -148,6 +153,41 @@ def test_show_gives_reflections_with_the_writers_own_ids_as_evidence(selo: Selo)
     status, printed = selo("show", "ana")
     assert status == 0
     assert "2026-11-22" in printed
+    lines = " ".join(printed.split())
+    assert {"goals", "learnings"} <= {name for name in shown if shown[name]}
+    wanted = [shown["mantra"]["text"], *(one["question"] for one in shown["questions"])]
+    wanted += [
+        text for one in shown["goals"] for text in (one["title"], *(step["description"] for step in one["steps"]))
+    ]
+    wanted += [one["content"] for one in shown["learnings"]]
+    assert [text for text in wanted if " ".join(text.split()) not in lines] == []
+
+
+def test_show_names_what_has_become_stale(selo: Selo, store: Store) -> None:
+    selo.json("night", "--now", NOW)
+    _, listed = selo.json("persona", "evolutions")
+    (evolution,) = listed["evolutions"]
+    _, shown = selo.json("show", "ana")
+    with store.write() as connection:
+        connection.execute(
+            insert(stale_marks).values(
+                user_id="ana",
+                derived=f"reflection:{shown['reflections'][0]['id']}",
+                because=f"evolution:{evolution['id']}",
+                marked_at=datetime(2026, 11, 23, 6, tzinfo=UTC),
+            )
+        )
+    _, printed = selo("show", "ana")
+    assert f"reflection:{shown['reflections'][0]['id']}, because of evolution:{evolution['id']}" in printed
+
+
+def test_what_a_memory_says_is_shown_by_a_terminal_and_never_obeyed(selo: Selo, store: Store) -> None:
+    selo.json("night", "--now", NOW)
+    with store.write() as connection:
+        connection.execute(update(mantras).values(text="calm \x1b[2J\x9b31m\x07 again"))
+    _, printed = selo("show", "ana")
+    assert "calm" in printed
+    assert not {"\x1b", "\x9b", "\x07"} & set(printed)
 
 
 def test_an_unknown_person_is_wrong_use(selo: Selo) -> None:

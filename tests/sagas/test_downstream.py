@@ -233,6 +233,22 @@ class TestAsked:
             connection.execute(insert(goals).values(goal(99, ACTIVE)))
         assert len(asked(room, claim_of(), made(trait_changes=[]))) == 1
 
+    def test_the_goal_of_a_former_version_that_is_undone_is_none_of_the_open_ones(self, room: Room) -> None:
+        one, two = made(trait_changes=[]), made(trait_changes=[])
+        reflect(room)
+        (first,) = rows(room.store, reflections)
+        many = [
+            {"id": f"g{number}", "user_id": "ana", "title": "t", "description": "d", "origin": "o"}
+            | {"priority": 0.5, "state": ACTIVE, "created_at": NOW}
+            for number in range(MOST_OPEN - 1)
+        ]
+        with room.store.write() as connection:
+            connection.execute(insert(goals), [*many, many[0] | {"id": "own", "origin": f"reflection:{first['id']}"}])
+        before = len(room.rows())
+        assert len(asked(room, claim_of(), one)) == before
+        again_ = claim_of(version=2, evolve=True)
+        assert len(asked(room, again_, two)) == before + 1
+
     def test_a_very_long_action_is_cut_to_a_title_and_stays_a_step(self, room: Room) -> None:
         (row,) = asked(room, claim_of(), made(trait_changes=[], actions=["a " * 150]))
         assert (len(row.input["title"]), len(row.input["steps"][0])) == (200, 299)

@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from selo_dagster.llm.answers import Learnings
 from selo_dagster.llm.protocol import Evidence
-from selo_dagster.people.evolution import Applied, Record, Wish, devolve, evolve, mark_reversed, record
+from selo_dagster.people.devolution import devolve, mark_reversed
+from selo_dagster.people.evolution import Applied, Record, Wish, evolve, record
 from selo_dagster.people.tables import users
 from selo_dagster.people.trait_rules import MOST_TRAITS
 from selo_dagster.reflections.tables import reflections

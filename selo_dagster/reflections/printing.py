@@ -1,0 +1,64 @@
+"""A person's reflections, and what followed from them, printed for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from selo_dagster.output import printable
+from selo_dagster.people.zones import local_label
+
+
+def print_reflection(one: dict[str, Any]) -> None:
+    """Print one reflection."""
+    start, end = one["window"]
+    zone = one["timezone"]
+    click.echo(
+        f"\n{one['kind']} {one['on']} · version {one['version']} · {one['model']} · {zone} "
+        f"(from {local_label(zone, start)} to {local_label(zone, end)} local time)"
+    )
+    _wrapped(one["content"], then="  ")
+    _wrapped(f"themes: {', '.join(one['themes'])}")
+    for insight in one["insights"]:
+        _wrapped(f"insight: {insight['text']}  [{', '.join(insight['evidence'])}]")
+    for action in one["actions"]:
+        _wrapped(f"next: {action}")
+    state = one["emotional_state"]
+    click.echo(f"  feeling: {printable(state['primary'])} ({state['intensity']:.1f})")
+
+
+def print_mind(document: dict[str, Any]) -> None:
+    """Print what `reflections.show.shown` returns beside the reflections; nothing for what there is not."""
+    if document["mantra"] is not None:
+        _headed("mantra", [f"{document['mantra']['on']}: {document['mantra']['text']}"])
+    _headed("questions", [f"{one['question']}  ({one['state']})" for one in document["questions"]])
+    moved = [one for one in document["persona"]["traits"] if one["version"] > 1 or one["locked"]]
+    _headed(
+        f"persona: {document['persona']['health']}",
+        [f"{one['name']} {one['value']:.3f}{' (locked)' if one['locked'] else ''}" for one in moved],
+    )
+    for goal in document["goals"]:
+        _headed(
+            f"goal: {goal['title']}  ({goal['state']}, {goal['progress']:.0%})",
+            [f"{step['description']}  ({step['state']})" for step in goal["steps"]],
+        )
+    for one in document["episodes"]:
+        _headed(f"episode: {one['title']}  [{', '.join(one['evidence'])}]", [one["narrative"]])
+    _headed("learnings", [f"{one['content']}  [{', '.join(one['evidence'])}]" for one in document["learnings"]])
+    _headed(
+        "stale: rests on what was taken back since",
+        [f"{one['derived']}, because of {one['because']}" for one in document["stale"]],
+    )
+
+
+def _headed(head: str, lines: list[str]) -> None:
+    if lines:
+        click.echo("")
+        _wrapped(head, first="", then="  ")
+    for line in lines:
+        _wrapped(line)
+
+
+def _wrapped(text: str, *, first: str = "  ", then: str = "    ") -> None:
+    click.echo(click.wrap_text(printable(text), width=100, initial_indent=first, subsequent_indent=then))
