@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from selo_dagster.people.evolution import Applied
-from selo_dagster.people.evolution_tables import persona_changes
+from selo_dagster.people.evolution_tables import persona_changes, persona_evolutions
 from selo_dagster.people.persona import INITIAL_TRAITS
 from selo_dagster.people.tables import persona_traits
 from selo_dagster.people.trait_rules import MOST_TRAITS, RANGES, category_of
@@ -167,6 +167,13 @@ class TestTheEndOfARange:
         for one in order:
             assert taken_back(store, one)
         assert values(store) == INITIAL
+
+    def test_nor_does_it_which_ids_those_have_that_were_made_at_one_instant(self, store: Store) -> None:
+        for one, delta in (("e3", -0.2), ("e1", 0.2), ("e2", 0.1)):
+            evolved(store, one, ("helpfulness", delta))
+        for one, left in (("e3", 1.0), ("e1", 1.0), ("e2", 0.9)):
+            assert taken_back(store, one)
+            assert values(store)["helpfulness"] == left
 
     @pytest.mark.parametrize(
         ("gone", "left"), [("e1", 1.0), ("e2", 0.8), ("e3", 0.9)], ids=["the_fall", "the_rise", "the_top"]
@@ -416,6 +423,26 @@ def test_taken_back_in_any_order_and_between_others_the_persona_is_where_those_t
     while standing:
         take_back_one()
     assert values(store, user) == INITIAL
+
+
+@MANY
+@given(any_evolutions)
+def test_taken_back_from_the_newest_on_everything_is_as_it_was_also_at_the_ends_of_the_ranges(
+    store: Store, wished: list[list[tuple[str, float]]]
+) -> None:
+    user = somebody(store)
+    before = []
+    for number, wishes in enumerate(wished):
+        before.append(values(store, user) or INITIAL)
+        evolved(store, f"{user}-{number}", *wishes, user=user)
+    for number in reversed(range(len(wished))):
+        assert taken_back(store, f"{user}-{number}", user=user)
+        assert values(store, user) == before[number]
+    with store.read() as connection:
+        states = connection.execute(
+            select(persona_evolutions.c.state).where(persona_evolutions.c.user_id == user)
+        ).scalars()
+        assert set(states) == {"reversed"}
 
 
 def brought_by(standing: list[list[Applied]]) -> dict[str, float]:
