@@ -164,8 +164,7 @@ class Record:
 
 def record(connection: Connection, one: Record) -> None:
     """Remember an evolution with before, requested, applied and reasons."""
-    latest = select(func.max(evolutions.c.place)).where(evolutions.c.user_id == one.user_id)
-    place = (connection.execute(latest).scalar() or 0) + 1
+    latest = select(func.coalesce(func.max(evolutions.c.place), 0)).where(evolutions.c.user_id == one.user_id)
     connection.execute(
         insert(evolutions).values(
             id=one.id,
@@ -177,7 +176,7 @@ def record(connection: Connection, one: Record) -> None:
             impact=min(1.0, round(sum(abs(change.applied) for change in one.applied), STEPS)),
             model=one.model,
             prompt_version=one.prompt_version,
-            place=place,
+            place=latest.scalar_subquery() + 1,
             created_at=one.now,
         )
     )

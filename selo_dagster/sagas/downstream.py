@@ -57,9 +57,8 @@ class Downstream:
         if again and not claim.evolve:
             return
         if isinstance(made, MadeReassessment):
-            if again:
-                former = [_reassessment(claim, version) for version in range(1, claim.version)]
-                self._undo(connection, claim.user_id, former, now)
+            former = [_reassessment(claim, version) for version in range(1, claim.version)]
+            self._undo(connection, claim.user_id, former, now)
             source = _reassessment(claim, claim.version)
             self._evolve(connection, claim, now, source, None, made.wishes, made.model)
             return

@@ -150,7 +150,7 @@ def _revert(evolution_id: str, actor: str | None, because: str, *, as_json: bool
 @click.option("--off", is_flag=True, help="Let it change again.")
 @json_option
 def lock_command(*, user: str, trait: str, off: bool, as_json: bool) -> None:
-    """Let nothing change a trait any more."""
+    """Let no evolution change a trait any more; one from before can still be taken back."""
     with open_store(process_settings()) as store, store.write() as connection:
         user_id = person(connection, user)[0]
         lock(connection, user_id, trait, locked=not off)

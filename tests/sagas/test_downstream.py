@@ -146,6 +146,12 @@ def made(**changes: Any) -> MadeReflection:
     return MadeReflection(**fits | changes)
 
 
+def goal(number: int, state: str) -> dict[str, Any]:
+    """Return the row of a goal of Ana's."""
+    row = {"id": f"{state}{number}", "user_id": "ana", "title": "t", "description": "d", "origin": "o"}
+    return row | {"priority": 0.5, "state": state, "created_at": NOW}
+
+
 def claim_of(kind: str = "daily", **changes: Any) -> Claim:
     """Return a claim of Ana's."""
     fits: dict[str, Any] = {
@@ -221,10 +227,6 @@ class TestAsked:
         assert [kind for kind, _ in states(room)] == ["persona_evolution"]
 
     def test_with_so_many_open_goals_no_more_is_asked_for(self, room: Room) -> None:
-        def goal(number: int, state: str) -> dict[str, Any]:
-            row = {"id": f"{state}{number}", "user_id": "ana", "title": "t", "description": "d", "origin": "o"}
-            return row | {"priority": 0.5, "state": state, "created_at": NOW}
-
         many = [goal(number, ACTIVE) for number in range(MOST_OPEN - 1)]
         with room.store.write() as connection:
             connection.execute(insert(goals), [*many, *(goal(number, CANCELLED) for number in range(5))])
@@ -237,13 +239,10 @@ class TestAsked:
         one, two = made(trait_changes=[]), made(trait_changes=[])
         reflect(room)
         (first,) = rows(room.store, reflections)
-        many = [
-            {"id": f"g{number}", "user_id": "ana", "title": "t", "description": "d", "origin": "o"}
-            | {"priority": 0.5, "state": ACTIVE, "created_at": NOW}
-            for number in range(MOST_OPEN - 1)
-        ]
+        many = [goal(number, ACTIVE) for number in range(MOST_OPEN)]
+        many[0]["origin"] = f"reflection:{first['id']}"
         with room.store.write() as connection:
-            connection.execute(insert(goals), [*many, many[0] | {"id": "own", "origin": f"reflection:{first['id']}"}])
+            connection.execute(insert(goals), many)
         before = len(room.rows())
         assert len(asked(room, claim_of(), one)) == before
         again_ = claim_of(version=2, evolve=True)
