@@ -70,7 +70,7 @@ test-ui: $(VENV)/.ui ## opt-in: the web UI in a real browser (needs chromium on 
 lock: ## renew the hash-pinned requirements (needs uv)
 	uv lock --quiet
 	uv export --quiet --no-emit-project --no-annotate --no-header --extra build --output-file requirements.txt
-	uv export --quiet --no-emit-project --no-annotate --no-header --extra build --extra dev --output-file requirements-dev.txt
+	uv export --quiet --no-emit-project --no-annotate --no-header --extra build --extra dev --extra otel --output-file requirements-dev.txt
 	rm -f uv.lock
 
 clean: ## remove the virtual environment, caches and the local home
