@@ -11,17 +11,22 @@ import selo_dagster.memory.episodes
 import selo_dagster.memory.learnings
 import selo_dagster.memory.summaries
 import selo_dagster.memory.tables
+import selo_dagster.operations.alerts.tables
+import selo_dagster.operations.http.tables
 import selo_dagster.people.erased_tables
 import selo_dagster.people.evolution_tables
 import selo_dagster.people.goals
 import selo_dagster.people.tables
 import selo_dagster.reflections.audits.tables
 import selo_dagster.reflections.questions.tables
+import selo_dagster.reflections.retired
 import selo_dagster.reflections.tables
 import selo_dagster.resources.tables
 import selo_dagster.sagas.notices
 import selo_dagster.sagas.tables
+import selo_dagster.store.alert_signals
 import selo_dagster.store.heartbeats
+import selo_dagster.store.job_runs
 import selo_dagster.triggers.tables  # noqa: F401 - each room registers its tables
 from selo_dagster.errors import SeloError
 from selo_dagster.store.base import metadata

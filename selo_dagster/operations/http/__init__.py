@@ -1,0 +1,1 @@
+"""The HTTP application: probes, metrics, a page for people, and an API."""
