@@ -84,7 +84,8 @@ def empty_postgres_url(postgres_server: str) -> Iterator[str]:
 def postgres_url(postgres_template: str) -> Iterator[str]:
     """The address of a migrated PostgreSQL database of this test's own."""
     name = f"test_{next(_numbers)}"
-    _administer(postgres_template, f"CREATE DATABASE {name} TEMPLATE selo_template")
+    # Copying the files is cheaper than writing them through the log, and so is dropping them afterwards.
+    _administer(postgres_template, f"CREATE DATABASE {name} TEMPLATE selo_template STRATEGY FILE_COPY")
     yield f"{postgres_template}/{name}"
     _administer(postgres_template, f"DROP DATABASE {name} WITH (FORCE)")
 
