@@ -24,7 +24,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator
     """Give each test a home of its own and none of the caller's settings."""
     # SELO_TEST_… steers the suite and is read when it is collected; to the product it would be a typing error.
     for variable in list(os.environ):
-        if variable.startswith(("SELO_", "REFLECTION_", "DAGSTER_")) or variable == "DATABASE_URL":
+        if variable.startswith(("SELO_", "REFLECTION_", "DAGSTER_", "OTEL_")) or variable == "DATABASE_URL":
             monkeypatch.delenv(variable)
     monkeypatch.setenv("SELO_HOME", str(tmp_path / "selo"))
     # How busy the machine is that runs the tests must not decide what they find; the guard has tests of its own.

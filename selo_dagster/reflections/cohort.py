@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
@@ -41,7 +42,9 @@ from selo_dagster.reflections.settle import (
     settle_unchanged,
 )
 from selo_dagster.reflections.states import DEFERRED, FAILED, REJECTED, SKIPPED, Reason
+from selo_dagster.reflections.traced import CohortSpans, tell_settled
 from selo_dagster.store.engine import Store
+from selo_dagster.tracing.spans import span
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -107,6 +110,7 @@ class Cohort:
     _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     _threads: ThreadPoolExecutor = field(init=False, repr=False)
     _first: ThreadPoolExecutor = field(init=False, repr=False)
+    _spans: CohortSpans = field(init=False, repr=False)
 
     async def run(self) -> None:
         """Claim, reflect and commit until nothing is due, the deadline is near, or `stop` was called.
@@ -114,6 +118,11 @@ class Cohort:
         Whatever was claimed and not worked on is released. Raises what the database raises: then the rows
         stay claimed, and their lease gives them to the next run.
         """
+        self._spans = CohortSpans(self.run_id, self.kind.name, self.tools.model.name)
+        with self._spans.cohort():
+            await self._run()
+
+    async def _run(self) -> None:
         deadline = self.tools.monotonic() + self.limits.run_s - self.limits.person.person_s
         threads = DATABASE_THREADS[self.tools.store.dialect]
         with (
@@ -195,7 +204,7 @@ class Cohort:
         now = self.tools.clock.now()
         with self.tools.store.write() as connection:
             take_back_expired(connection, self.kind, now)
-            return claim(
+            claims = claim(
                 connection,
                 self.kind,
                 run_id=self.run_id,
@@ -205,10 +214,12 @@ class Cohort:
                 alone=alone,
                 request_id=self.request_id,
             )
+            self._spans.claimed(connection, claims)
+            return claims
 
     def _gather(self, claims: list[Claim]) -> dict[int, Context | Nothing]:
         try:
-            with self.tools.store.read() as connection:
+            with span("selo.context", people=len(claims)), self.tools.store.read() as connection:
                 return gather(connection, self.kind, claims, self.limits.context_characters)
         except SQLAlchemyError as refused:
             # Could not look is not the same as nothing there: these rows are put off, not skipped.
@@ -232,18 +243,10 @@ class Cohort:
             return {one.id for one in begin_attempts(connection, claims, self.run_id)}
 
     async def _one(self, one: Claim, found: Context | Nothing | Generated) -> None:
-        started = self.tools.monotonic()
         try:
-            if self.kind.shape.task is None and isinstance(found, Context):
-                found = self._computed(found)
-            if isinstance(found, Generated):
-                self._call_ended()
-                settlement = await self._settle(one, found, "", None)
-            elif isinstance(found, Nothing):
-                self._call_ended()
-                settlement = await self._in_thread(self._settle_nothing, one, found, Cost(), found.read_upto)
-            else:
-                settlement = await self._reflect(one, found, started)
+            with self._spans.reflect(one, self.tools.clock.now()) as told:
+                settlement = await self._settled(one, found)
+                tell_settled(told, settlement)
         finally:
             self._changed.set()
         self._held.pop(one.id, None)
@@ -251,6 +254,18 @@ class Cohort:
             log.warning("the claim of ledger row %d was lost: nothing was stored", one.id)
         else:
             self.sink(settlement)
+
+    async def _settled(self, one: Claim, found: Context | Nothing | Generated) -> Settlement | None:
+        started = self.tools.monotonic()
+        if self.kind.shape.task is None and isinstance(found, Context):
+            found = self._computed(found)
+        if isinstance(found, Generated):
+            self._call_ended()
+            return await self._settle(one, found, "", None)
+        if isinstance(found, Nothing):
+            self._call_ended()
+            return await self._commit(self._settle_nothing, one, found, Cost(), found.read_upto)
+        return await self._reflect(one, found, started)
 
     def _call_ended(self) -> None:
         self._calling -= 1
@@ -273,18 +288,18 @@ class Cohort:
         except Exception as broken:  # noqa: BLE001 - one person's failure is theirs alone, recorded by its class
             failure = failure_of(broken)
             spent = Cost(seconds=self.tools.monotonic() - started, model_calls=failure.calls)
-            return await self._in_thread(self._settle_failed, one, failure, prompt.input_hash, spent)
+            return await self._commit(self._settle_failed, one, failure, prompt.input_hash, spent)
         return await self._settle(one, generated, prompt.input_hash, context.read_upto)
 
     async def _settle(
         self, one: Claim, generated: Generated, input_hash: str, read_upto: int | None
     ) -> Settlement | None:
         try:
-            return await self._in_thread(self._settle_generated, one, generated, input_hash, read_upto)
+            return await self._commit(self._settle_generated, one, generated, input_hash, read_upto)
         except (OperationalError, InterfaceError):
             raise
         except Exception as broken:  # noqa: BLE001 - a row that the database refuses is this person's failure too
-            return await self._in_thread(self._settle_failed, one, failure_of(broken), input_hash, generated.cost)
+            return await self._commit(self._settle_failed, one, failure_of(broken), input_hash, generated.cost)
 
     def _settle_generated(
         self, one: Claim, generated: Generated, input_hash: str, read_upto: int | None
@@ -370,8 +385,12 @@ class Cohort:
         with self.tools.store.write() as connection:
             renew(connection, self.run_id, self.limits.lease_s)
 
+    async def _commit(self, work: Callable[..., T], *arguments: object) -> T:
+        with span("selo.commit"):
+            return await self._in_thread(work, *arguments)
+
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work, *arguments)
 
     async def _in_first_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._first, work, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._first, copy_context().run, work, *arguments)

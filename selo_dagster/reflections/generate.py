@@ -13,6 +13,7 @@ from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.prompt import Prompt
 from selo_dagster.reflections.settle import Cost, Made, Nothing, Rejected
 from selo_dagster.reflections.validate import corrected_by
+from selo_dagster.tracing.model_calls import model_call
 
 LEAST_CALL_S = 0.05
 """A call that would have less time than this is not begun."""
@@ -62,7 +63,10 @@ async def generate(
 
 
 async def _call(model: LanguageModel, prompt: Prompt, seconds: float) -> Completion:
-    return await asyncio.wait_for(model.complete(replace(prompt.request, deadline_s=seconds)), seconds)
+    with model_call(model.name, prompt.request.task) as told:
+        completion = await asyncio.wait_for(model.complete(replace(prompt.request, deadline_s=seconds)), seconds)
+        told.answered(completion)
+    return completion
 
 
 def _judged(

@@ -26,11 +26,13 @@ from selo_dagster.reflections.report import keys_of, mark_reported, metadata_of,
 from selo_dagster.reflections.request import Reply, Wish, place
 from selo_dagster.reflections.resource import Mind
 from selo_dagster.reflections.settle import Settlement
-from selo_dagster.reflections.states import BROKEN, SETTLED
+from selo_dagster.reflections.states import BROKEN, DONE, SETTLED, SKIPPED, UNCHANGED
 from selo_dagster.reflections.tools import limits_for
 from selo_dagster.settings import Settings, process_settings
 from selo_dagster.store.engine import Store
+from selo_dagster.store.job_runs import Tally, noted
 from selo_dagster.store.opening import open_store
+from selo_dagster.tracing.switch import Flushed
 
 ASKED_BY_A_TICK = frozenset({"dagster/schedule_name", "dagster/sensor_name"})
 NAMED_AT_MOST = 20
@@ -93,7 +95,7 @@ class ReflectionRun:
         clock = clock_at(self.config.now)
         on = self.config.asked_date()
         self.context.log.info(f"{self.kind.name}: zone rules {zone_rules_version()}, now {clock.now().isoformat()}")
-        with open_store(settings) as store:
+        with open_store(settings) as store, noted(store, self.context.run_id, self.kind.name, self._tally), Flushed():
             self._show_left_over(store)
             request_id = self._place(store, settings, clock, on)
             cohort = Cohort(
@@ -110,6 +112,15 @@ class ReflectionRun:
             # Leases that held at the beginning may have ended meanwhile.
             self._show_left_over(store)
             self._finish()
+
+    def _tally(self) -> Tally:
+        count = self.counts
+        return Tally(
+            total=sum(count.values()),
+            succeeded=count[DONE] + count[UNCHANGED],
+            skipped=count[SKIPPED],
+            failed=sum(count[outcome] for outcome in BROKEN),
+        )
 
     def _held_back(self, store: Store, settings: Settings) -> Callable[[], bool]:
         # Whoever launches a run by hand wants it done; what a tick asked for goes on only while there is room.

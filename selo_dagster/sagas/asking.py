@@ -17,6 +17,7 @@ from selo_dagster.llm.protocol import Completion, CompletionRequest, Evidence, L
 from selo_dagster.sagas.definition import Retry
 from selo_dagster.sagas.given import RefusedError, TransientError
 from selo_dagster.settings import process_settings
+from selo_dagster.tracing.model_calls import model_call
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
@@ -90,9 +91,12 @@ async def _asked(model: LanguageModel, question: Question[AnswerT], call_s: floa
 
 async def _call(model: LanguageModel, request: CompletionRequest, call_s: float) -> Completion:
     try:
-        return await asyncio.wait_for(model.complete(request), call_s)
+        with model_call(model.name, request.task) as told:
+            completion = await asyncio.wait_for(model.complete(request), call_s)
+            told.answered(completion)
     except asyncio.TimeoutError:
         raise ModelError("timeout") from None
+    return completion
 
 
 def _request(question: Question[AnswerT], call_s: float) -> CompletionRequest:

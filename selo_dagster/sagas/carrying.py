@@ -15,8 +15,9 @@ from selo_dagster.sagas.engine import Tools, chunks, token_text, wait_until
 from selo_dagster.sagas.faults import Fault
 from selo_dagster.sagas.given import Done, Given
 from selo_dagster.sagas.journal import Held, Token, complete, fence, let_go, step_row
-from selo_dagster.sagas.states import FORWARD, WAITING, StepState
+from selo_dagster.sagas.states import COMPLETED, FORWARD, WAITING, StepState
 from selo_dagster.sagas.tables import saga_steps
+from selo_dagster.sagas.traced import tell
 
 
 def finish(connection: Connection, saga: Saga, step: Step, held: Sequence[Held], now: datetime) -> None:
@@ -24,7 +25,7 @@ def finish(connection: Connection, saga: Saga, step: Step, held: Sequence[Held],
     if not held or step.name not in saga.sinks:
         return
     if len(saga.sinks) == 1:
-        complete(connection, [one.id for one in held], now)
+        _completed(connection, saga, held, now)
         return
     counted = connection.execute(
         select(saga_steps.c.saga_id, saga_steps.c.generation, func.count().label("n"))
@@ -32,7 +33,12 @@ def finish(connection: Connection, saga: Saga, step: Step, held: Sequence[Held],
         .group_by(saga_steps.c.saga_id, saga_steps.c.generation)
     )
     full = {(row.saga_id, row.generation) for row in counted if row.n == len(saga.steps)}
-    complete(connection, [one.id for one in held if (one.id, one.generation) in full], now)
+    _completed(connection, saga, [one for one in held if (one.id, one.generation) in full], now)
+
+
+def _completed(connection: Connection, saga: Saga, held: Sequence[Held], now: datetime) -> None:
+    complete(connection, [one.id for one in held], now)
+    tell(connection, "selo.saga.settle", held, type=saga.name, state=COMPLETED)
 
 
 def given_to(saga: Saga, step: Step, one: Held, now: datetime, connection: Connection | None) -> Given:

@@ -13,6 +13,8 @@ from selo_dagster.sagas.definition import Saga
 from selo_dagster.sagas.journal import HELD_STATE, Held, Token, let_go, raise_alert
 from selo_dagster.sagas.states import CLAIMABLE, COMPENSATE, ENDED, FORWARD, PARKED
 from selo_dagster.sagas.tables import saga_locks, sagas
+from selo_dagster.sagas.traced import TURN, tell
+from selo_dagster.store.job_runs import note_lost
 from selo_dagster.store.types import database_now
 from selo_dagster.store.upsert import insert_missing
 
@@ -173,6 +175,7 @@ def _take_back(connection: Connection, chosen: ColumnElement[bool]) -> int:
     ).all()
     if not rows:
         return 0
+    note_lost(connection, (row.run_id for row in rows if row.run_id is not None))
     connection.execute(
         update(sagas)
         .where(sagas.c.id.in_([row.id for row in rows]))
@@ -189,6 +192,7 @@ def _take_back(connection: Connection, chosen: ColumnElement[bool]) -> int:
             held = held_of(row)
             let_go(connection, held, state=PARKED, reason="lost_claims")
             raise_alert(connection, held, "parked", {"reason": "lost_claims", "lost": row.lost + 1})
+            tell(connection, TURN, [held], state=PARKED, reason="lost_claims", code="lost_claims")
     return len(rows)
 
 

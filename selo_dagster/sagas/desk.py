@@ -30,6 +30,7 @@ from selo_dagster.sagas.states import (
     StepState,
 )
 from selo_dagster.sagas.tables import saga_alerts, saga_interventions, saga_steps, sagas
+from selo_dagster.sagas.traced import tell
 from selo_dagster.sagas.turning import past_pivot
 from selo_dagster.store.types import database_now
 
@@ -282,4 +283,5 @@ class Desk:
                 at=self.now,
             )
         )
+        tell(self.connection, "selo.saga.act", [row], type=row.type, action=action, step=step, state=after)
         return Acted(row.id, after, changed=True)

@@ -12,10 +12,11 @@ from sqlalchemy import Connection
 from selo_dagster.sagas.carrying import done_row, failed_row, finish, given_to, input_of, turned_row
 from selo_dagster.sagas.definition import Saga, Step
 from selo_dagster.sagas.engine import Report, Tools, chunks, limit_statements
-from selo_dagster.sagas.faults import fault_of
+from selo_dagster.sagas.faults import Fault, fault_of
 from selo_dagster.sagas.isolated import isolated
 from selo_dagster.sagas.journal import Held, Token, fence, note_attempts, note_progress, steps_of, write_steps
 from selo_dagster.sagas.states import FORWARD, StepState
+from selo_dagster.sagas.traced import step_spans
 from selo_dagster.sagas.turning import overdue, past_pivot, turn_round
 
 
@@ -81,20 +82,26 @@ class _Chunk:
         return True
 
     def _try(self, tried: Sequence[Held], known: dict[tuple[str, str], Any], now: datetime) -> None:
+        spans = step_spans(self.connection, self.saga, self.step, FORWARD, self.run_id, tried)
+
         def work(one: Held) -> dict[str, Any]:
-            given = given_to(self.saga, self.step, one, now, self.connection)
-            answer = self.step.action(given, input_of(self.step, one, known))
-            return done_row(one, self.step, known.get((one.id, self.step.name)), answer)
+            before = known.get((one.id, self.step.name))
+            with spans.of(one, before).inside():
+                given = given_to(self.saga, self.step, one, now, self.connection)
+                answer = self.step.action(given, input_of(self.step, one, known))
+                return done_row(one, self.step, before, answer)
 
         for outcome in isolated(self.connection, tried, work, self.tools.monotonic):
             one, result = outcome.one, outcome.result
             if isinstance(result, Exception):
-                self._failed(one, known.get((one.id, self.step.name)), result, now, outcome.seconds)
+                fault = self._failed(one, known.get((one.id, self.step.name)), result, now, outcome.seconds)
+                spans.end(one.id, fault.meaning, fault.code)
             else:
+                spans.end(one.id, StepState.DONE)
                 self.rows.append(result | {"seconds": outcome.seconds})
                 self.done.append(one.id)
 
-    def _failed(self, one: Held, before: Any, broken: Exception, now: datetime, seconds: float) -> None:
+    def _failed(self, one: Held, before: Any, broken: Exception, now: datetime, seconds: float) -> Fault:
         self.report.cause = broken
         fault = fault_of(self.step, broken)
         row, attempt, at = failed_row(self.tools, one, self.step, before, fault, now, self.run_id, seconds)
@@ -102,9 +109,10 @@ class _Chunk:
         self.attempts.append(attempt)
         if at is not None:
             self.report.passing[one.id] = at
-            return
+            return fault
         turn_round(self.connection, self.saga, one, "step_failed", fault.as_json(self.step.name))
         self.report.broken[one.id] = fault.code
+        return fault
 
     def _complete(self, held: Iterable[Held], now: datetime) -> None:
         done = set(self.done)

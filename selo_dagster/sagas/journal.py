@@ -137,9 +137,9 @@ def note_attempts(connection: Connection, rows: Sequence[dict[str, Any]]) -> Non
         connection.execute(insert(saga_attempts), list(rows))
 
 
-def raise_alert(connection: Connection, held: Held, code: str, detail: dict[str, Any]) -> None:
-    """Leave an alert with the change of state that it is about; the same one is left once."""
-    insert_missing(
+def raise_alert(connection: Connection, held: Held, code: str, detail: dict[str, Any]) -> bool:
+    """Leave an alert with the change of state that it is about; the same one is left once. False: it was there."""
+    added = insert_missing(
         connection,
         saga_alerts,
         [
@@ -152,6 +152,7 @@ def raise_alert(connection: Connection, held: Held, code: str, detail: dict[str,
             }
         ],
     )
+    return bool(added)
 
 
 def end(connection: Connection, held: Held, state: str, now: datetime, **changes: Any) -> None:

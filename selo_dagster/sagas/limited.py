@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 
@@ -13,10 +14,11 @@ def limited(limit_s: float, function: Callable[..., Any], *arguments: Any) -> An
     In a daemon thread of its own: neither the caller nor the end of the process waits for a call that hangs.
     """
     outcome: list[tuple[bool, Any]] = []
+    context = copy_context()
 
     def call() -> None:
         try:
-            outcome.append((True, function(*arguments)))
+            outcome.append((True, context.run(function, *arguments)))
         except BaseException as broken:  # noqa: BLE001 - handed to the caller as it is
             outcome.append((False, broken))
 

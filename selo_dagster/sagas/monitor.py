@@ -28,10 +28,13 @@ from selo_dagster.sagas.states import (
     StepState,
 )
 from selo_dagster.sagas.tables import saga_locks, saga_steps, sagas
+from selo_dagster.sagas.traced import tell
 from selo_dagster.store.types import database_now
 
 UNTAKEN_AFTER: Final = timedelta(minutes=5)
 """How long a saga may be ready and untaken before somebody is told: some ticks of the sensor, and a run's start."""
+
+SPAN: Final = "selo.saga.monitor"
 
 REMEDIES: Final = {
     "working": "none: its holder is alive",
@@ -132,7 +135,10 @@ def watch(connection: Connection, registry: Registry, now: datetime) -> Watched:
         if one.condition in {"untaken", "late"}:
             # The others left theirs with the change of state itself.
             row = connection.execute(select(sagas).where(sagas.c.id == one.saga_id).with_for_update()).one()
-            raise_alert(connection, held_of(row), one.condition, {"since": one.since.isoformat()})
+            if raise_alert(connection, held_of(row), one.condition, {"since": one.since.isoformat()}):
+                tell(
+                    connection, SPAN, [row], type=one.type, action="alert", condition=one.condition, code=one.condition
+                )
     return Watched(counts, _restart(connection, registry, now))
 
 
@@ -159,5 +165,6 @@ def _restart(connection: Connection, registry: Registry, now: datetime) -> list[
         passing = (row.error or {}).get("meaning") == "transient"
         if passing and row.generation < definition.generations:
             desk.retry(row.id)
+            tell(connection, SPAN, [row], type=row.type, action="restart", generation=row.generation + 1)
             restarted.append(row.id)
     return restarted

@@ -16,7 +16,9 @@ from selo_dagster.sagas.given import Done, Probed
 from selo_dagster.sagas.journal import Held, Token, fence, note_attempts, note_progress, step_row, steps_of, write_steps
 from selo_dagster.sagas.limited import limited
 from selo_dagster.sagas.states import FORWARD, StepState
+from selo_dagster.sagas.traced import StepSpans, step_spans
 from selo_dagster.sagas.turning import doubt, overdue, past_pivot, turn_round
+from selo_dagster.tracing.spans import Span
 
 Come = Literal["done", "again", "broken", "passing", "lost"]
 Outcome = tuple[Come, Any, "Exception | None"]
@@ -58,6 +60,10 @@ class _Outside:
         begun = self._begin(token)
         if isinstance(begun, tuple):
             return begun
+        with begun.spans.of(begun.held, begun.row) as told:
+            return self._carried_out(token, begun, told)
+
+    def _carried_out(self, token: Token, begun: _Begun, told: Span) -> Outcome:
         now = self.tools.clock.now()
         given = given_to(self.saga, self.step, begun.held, now, None)
         began = self.tools.monotonic()
@@ -82,7 +88,11 @@ class _Outside:
                 fault, row = self._after_unknown(given, begun, fault)
         seconds = self.tools.monotonic() - began
         if fault is None:
-            return self._done(token, row | {"seconds": seconds})
+            outcome = self._done(token, row | {"seconds": seconds})
+            told.tell(outcome=outcome[0])
+            return outcome
+        told.tell(outcome=fault.meaning)
+        told.broke(fault.code)
         came, detail, _ = self._failed(token, begun, fault, seconds)
         return came, detail, cause
 
@@ -113,7 +123,8 @@ class _Outside:
             )
             row = step_row(held, self.step.name, before, state=StepState.RUNNING, began_at=held.at)
             write_steps(connection, [row], known)
-            return _Begun(held, before, given, doubtful)
+            spans = step_spans(connection, self.saga, self.step, FORWARD, self.run_id, [held])
+            return _Begun(held, before, given, doubtful, spans)
 
     def _call(self, function: Any, *arguments: Any) -> Any:
         # What comes too late is left to itself: whether it happened is asked of the probe.
@@ -188,6 +199,7 @@ class _Begun:
     row: Any
     given: Any
     doubtful: bool
+    spans: StepSpans
 
 
 class _StillUnknownError(Exception):

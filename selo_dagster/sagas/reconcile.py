@@ -15,6 +15,7 @@ from selo_dagster.sagas.desk import Desk
 from selo_dagster.sagas.registry import Registry
 from selo_dagster.sagas.states import FORWARD
 from selo_dagster.sagas.tables import sagas
+from selo_dagster.store.job_runs import lost_runs
 from selo_dagster.store.types import database_now
 
 RunEnd = Literal["alive", "cancelled", "ended"]
@@ -28,9 +29,11 @@ def runs_that_hold(connection: Connection) -> list[str]:
 
 
 def runs_past_their_lease(connection: Connection) -> list[str]:
-    """Return the runs that hold a saga under a lease that has ended."""
+    """Return the runs that hold a saga under a lease that has ended, or held one that another run took back."""
     rows = select(sagas.c.run_id).where(sagas.c.lease_until < database_now()).distinct()
-    return sorted(run_id for run_id in connection.execute(rows).scalars() if run_id is not None)
+    found = {run_id for run_id in connection.execute(rows).scalars() if run_id is not None}
+    gone = lost_runs(connection, of_sagas=True)
+    return sorted(found | (gone and gone - set(runs_that_hold(connection))))
 
 
 def reconcile(connection: Connection, registry: Registry, ends: Mapping[str, RunEnd], now: datetime) -> dict[str, int]:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from selo_dagster.sagas.lease import Beating
 from selo_dagster.settings import process_settings
+from selo_dagster.tracing.switch import Flushed
 
 LEASE = "saga_lease"
 
@@ -21,5 +22,5 @@ class SagaLease(dg.ConfigurableResource):  # type: ignore[type-arg]
             yield self
             return
         settings = process_settings()
-        with Beating(settings.store_url, context.run.run_id, settings.lease_s):
+        with Beating(settings.store_url, context.run.run_id, settings.lease_s), Flushed():
             yield self

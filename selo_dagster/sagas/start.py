@@ -17,6 +17,7 @@ from selo_dagster.sagas.definition import Saga
 from selo_dagster.sagas.documents import is_document
 from selo_dagster.sagas.states import FORWARD, PENDING
 from selo_dagster.sagas.tables import saga_definitions, sagas
+from selo_dagster.sagas.traced import tell_asked
 from selo_dagster.store.upsert import insert_missing
 
 LONGEST_KEY = 200
@@ -86,6 +87,7 @@ def start(
         ],
     )
     if added:
+        tell_asked(connection, saga.name, saga_id, user_id, document)
         return Started(saga_id, PENDING, existing=False)
     return _existing(saga, _there(connection, saga, user_id, key))
 

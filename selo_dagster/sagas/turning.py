@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from selo_dagster.sagas.definition import Saga
 from selo_dagster.sagas.journal import Held, let_go, raise_alert, steps_of
 from selo_dagster.sagas.states import COMPENSATE, COMPENSATING, IN_DOUBT, PARKED, StepState
+from selo_dagster.sagas.traced import TURN, tell
 from selo_dagster.store.types import database_now
 
 
@@ -39,6 +40,7 @@ def turn_round(connection: Connection, saga: Saga, held: Held, reason: str, erro
         turned_at=database_now(),
     )
     raise_alert(connection, held, "failed", {"reason": reason, **(error or {})})
+    tell(connection, TURN, [held], state=COMPENSATING, reason=reason, code=(error or {}).get("class"))
     return COMPENSATING
 
 
@@ -46,6 +48,7 @@ def park(connection: Connection, held: Held, reason: str, error: dict[str, Any] 
     """Let a saga wait for a person."""
     let_go(connection, held, state=PARKED, reason=reason, error=error, next_attempt_at=None)
     raise_alert(connection, held, code, {"reason": reason, **(error or {})})
+    tell(connection, TURN, [held], state=PARKED, reason=reason, code=code)
     return PARKED
 
 
@@ -53,6 +56,7 @@ def doubt(connection: Connection, held: Held, error: dict[str, Any]) -> str:
     """Let a saga wait for a person who finds out whether an effect outside happened."""
     let_go(connection, held, state=IN_DOUBT, reason="in_doubt", error=error, next_attempt_at=None)
     raise_alert(connection, held, "in_doubt", error)
+    tell(connection, TURN, [held], state=IN_DOUBT, reason="in_doubt", code=error.get("class"))
     return IN_DOUBT
 
 

@@ -13,7 +13,8 @@ from selo_dagster.sagas.definition import Compensation, Saga, Step
 from selo_dagster.sagas.engine import Report, Tools, chunks, limit_statements
 from selo_dagster.sagas.isolated import isolated
 from selo_dagster.sagas.journal import Held, Token, fence, note_attempts, note_progress, steps_of, write_steps
-from selo_dagster.sagas.states import COMPENSATE, UNDO_SETTLED
+from selo_dagster.sagas.states import COMPENSATE, UNDO_SETTLED, StepState
+from selo_dagster.sagas.traced import step_spans
 from selo_dagster.sagas.undo_outside import undo_outside
 from selo_dagster.sagas.undoing import (
     eligible,
@@ -88,9 +89,12 @@ class _Chunk:
         note_progress(self.connection, self.report.done)
 
     def _try(self, tried: Sequence[Held], undo: Compensation, known: dict[tuple[str, str], Any], now: datetime) -> None:
+        spans = step_spans(self.connection, self.saga, self.step, COMPENSATE, self.run_id, tried)
+
         def work(one: Held) -> dict[str, Any]:
             before = known[one.id, self.step.name]
-            undo.handler(undo_given(self.saga, self.step, one, now, self.connection), recorded(undo, before))
+            with spans.of(one, before).inside():
+                undo.handler(undo_given(self.saga, self.step, one, now, self.connection), recorded(undo, before))
             return undone_row(self.step, one, before, 0.0)
 
         for outcome in isolated(self.connection, tried, work, self.tools.monotonic):
@@ -98,9 +102,11 @@ class _Chunk:
             if not isinstance(result, Exception):
                 self.rows.append(result | {"undo_seconds": seconds})
                 self.report.done.append(one.id)
+                spans.end(one.id, StepState.UNDONE)
                 continue
             before = known[one.id, self.step.name]
             row, attempt, at = failed_undo(self.tools, self.step, undo, one, before, result, now, self.run_id, seconds)
             self.rows.append(row)
             self.attempts.append(attempt)
             note_wait(self.connection, self.report, one, at, type(result).__name__)
+            spans.end(one.id, StepState.FAILED, type(result).__name__)

@@ -17,6 +17,7 @@ from selo_dagster.sagas.given import Probed
 from selo_dagster.sagas.journal import Held, Token, fence, note_attempts, note_progress, step_row, steps_of, write_steps
 from selo_dagster.sagas.limited import limited
 from selo_dagster.sagas.states import COMPENSATE, UNDO_SETTLED, StepState
+from selo_dagster.sagas.traced import StepSpans, step_spans
 from selo_dagster.sagas.undoing import (
     eligible,
     failed_undo,
@@ -54,7 +55,16 @@ class _OutsideUndo:
         begun = self._begin(token, undo)
         if begun is None:
             return
-        held, before, unknown = begun
+        held, before, unknown, spans = begun
+        with spans.of(held, before) as told:
+            broken = self._carried_out(token, undo, held, before, unknown=unknown)
+            told.tell(outcome=StepState.UNDONE if broken is None else StepState.FAILED)
+            if broken is not None:
+                told.broke(type(broken).__name__)
+
+    def _carried_out(
+        self, token: Token, undo: Compensation, held: Held, before: Any, *, unknown: bool
+    ) -> Exception | None:
         now = self.tools.clock.now()
         began = self.tools.monotonic()
         broken: Exception | None = None
@@ -69,8 +79,9 @@ class _OutsideUndo:
         except Exception as failed:  # noqa: BLE001 - one saga's failure is its own
             broken = failed
         self._settle(token, before, broken, self.tools.monotonic() - began, undo, absent=absent)
+        return broken
 
-    def _begin(self, token: Token, undo: Compensation) -> tuple[Held, Any, bool] | None:
+    def _begin(self, token: Token, undo: Compensation) -> tuple[Held, Any, bool, StepSpans] | None:
         with self.tools.store.write() as connection:
             held = next(iter(fence(connection, [token], COMPENSATE, self.run_id)), None)
             if held is None:
@@ -93,7 +104,8 @@ class _OutsideUndo:
                 unknown = before.undo is None
                 row = step_row(held, self.step.name, before, state=StepState.UNDOING)
                 write_steps(connection, [row], known)
-                return held, before, unknown
+                spans = step_spans(connection, self.saga, self.step, COMPENSATE, self.run_id, [held])
+                return held, before, unknown, spans
             return None
 
     def _looked_for(self, held: Held, undo: Compensation, now: datetime) -> tuple[bool, BaseModel | None]:

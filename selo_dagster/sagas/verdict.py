@@ -23,6 +23,7 @@ from selo_dagster.sagas.states import (
     StepState,
 )
 from selo_dagster.sagas.tables import sagas
+from selo_dagster.sagas.traced import tell
 from selo_dagster.sagas.undoing import spent
 
 LOOK_AGAIN: Final = timedelta(seconds=1)
@@ -37,7 +38,9 @@ def verdict(tools: Tools, saga: Saga, tokens: Sequence[Token], run_id: str) -> C
             known = steps_of(connection, held, {step.name for step in saga.steps})
             for one in held:
                 rows = {step.name: known.get((one.id, step.name)) for step in saga.steps}
-                found[_judge(connection, saga, one, rows, tools.clock.now())] += 1
+                state = _judge(connection, saga, one, rows, tools.clock.now())
+                found[state] += 1
+                tell(connection, "selo.saga.settle", [one], type=saga.name, state=state, run=run_id)
     return found
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from selo_dagster.errors import SeloError
+from selo_dagster.tracing.spans import told_when_over
 
 BUSY_TIMEOUT_MS = 30_000
 _READ_ONLY = "selo_read_only"
@@ -74,7 +75,7 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is committed at the end and rolled back by any exception."""
-        with self.engine.begin() as connection:
+        with told_when_over(), self.engine.begin() as connection:
             yield connection
 
     def close(self) -> None:

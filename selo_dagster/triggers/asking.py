@@ -23,6 +23,7 @@ from selo_dagster.triggers.evaluate import Firing
 from selo_dagster.triggers.kept import Kept, weightiest
 from selo_dagster.triggers.rule import Rule
 from selo_dagster.triggers.states import Key, State
+from selo_dagster.triggers.traced import tell_triggered
 
 ledger = reflection_ledger
 TRIGGERED: Final = KINDS["triggered"]
@@ -138,6 +139,8 @@ def _merge(
         changes.append({"row": row.id, "grown": cause_of(rule, causes, count), "ready": ready})
     if changes:
         connection.execute(_GROW, changes)
+        told = [(key[0], row.key, change["grown"]) for (key, row, _), change in zip(merged, changes, strict=True)]
+        tell_triggered(connection, TRIGGERED.name, told, MERGED)
 
 
 def _ask_anew(
@@ -171,6 +174,7 @@ def _ask_anew(
                 ready_at=_begins(rule, state, now) + timedelta(seconds=_wait_s(rule, firing)),
             )
         )
+    accepted: list[Wanted] = []
     for key, one, reason in zip(whose, wanted, ask_all(connection, TRIGGERED, wanted, now), strict=True):
         rule, state = rules[key[1]], states[key]
         state.asked_key = one.key
@@ -185,6 +189,8 @@ def _ask_anew(
         asked.outcomes[rule.name, ACCEPTED] += 1
         asked.outcomes[rule.name, MERGED] += numbers[key] - 1
         asked.people.add(key[0])
+        accepted.append(one)
+    tell_triggered(connection, TRIGGERED.name, [(one.user_id, one.key, one.cause) for one in accepted], ACCEPTED)
 
 
 def _begins(rule: Rule, state: State, now: datetime) -> datetime:

@@ -28,12 +28,13 @@ ENDLESS_PAUSE_S: Final = 0.005
 
 @dataclass(frozen=True)
 class Received:
-    """One request. number: counted from 0. headers: names in lower case. body: its JSON document."""
+    """One request. number: counted from 0. headers: names in lower case. body: its JSON document. client: whose."""
 
     number: int
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+    client: str = ""
 
     @property
     def prompt(self) -> str:
@@ -117,14 +118,14 @@ class FaultServer:
     requests: all received so far. peak: most of them under way at once.
     """
 
-    def __init__(self, script: Sequence[Step] | Script = (), *, port: int = 0) -> None:
+    def __init__(self, script: Sequence[Step] | Script = (), *, port: int = 0, host: str = "127.0.0.1") -> None:
         self.requests: list[Received] = []
         self.peak = 0
         self._script = script
         self._under_way = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._server = _Server(("127.0.0.1", port), self._handler_class())
+        self._server = _Server((host, port), self._handler_class())
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="fault-server", daemon=True
         )
@@ -133,7 +134,8 @@ class FaultServer:
     @property
     def url(self) -> str:
         """The base address for a client."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}/v1"
 
     def close(self) -> None:
         """End every exchange that is under way, and the server."""
@@ -157,7 +159,9 @@ class FaultServer:
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._lock:
-            received = Received(len(self.requests), handler.path, headers, json.loads(body or b"{}"))
+            received = Received(
+                len(self.requests), handler.path, headers, json.loads(body or b"{}"), handler.client_address[0]
+            )
             self.requests.append(received)
             self._under_way += 1
             self.peak = max(self.peak, self._under_way)

@@ -18,12 +18,13 @@ from urllib.parse import unquote
 
 @dataclass(frozen=True)
 class Received:
-    """One request. token: of the notice. headers: names in lower case."""
+    """One request. token: of the notice. headers: names in lower case. client: its address."""
 
     method: str
     token: str
     headers: dict[str, str]
     body: dict[str, Any]
+    client: str = ""
 
 
 class Exchange:
@@ -46,6 +47,10 @@ class Exchange:
         """Say nothing until the server is closed; the client leaves before."""
         self._server.closing.wait()
         self.cut()
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but not beyond the end of the server."""
+        self._server.closing.wait(seconds)
 
     def cut(self) -> None:
         """Reset the connection."""
@@ -110,7 +115,7 @@ class NoticeServer:
     gone: tokens that were taken back; a post that comes late is refused as 410. requests: all, in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.notices: dict[str, dict[str, Any]] = {}
         self.told: list[str] = []
         self.gone: set[str] = set()
@@ -119,7 +124,7 @@ class NoticeServer:
         self._next: dict[str, deque[Step]] = defaultdict(deque)
         self._usual: dict[str, Step] = {}
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), self._handler_class())
+        self._server = _Server((host, 0), self._handler_class())
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="notice-server", daemon=True
         )
@@ -128,7 +133,8 @@ class NoticeServer:
     @property
     def url(self) -> str:
         """The base address for a client."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
 
     @property
     def told_and_there(self) -> list[str]:
@@ -187,7 +193,7 @@ class NoticeServer:
         headers = {name.lower(): value for name, value in handler.headers.items()}
         method = str(handler.command)
         token = headers.get("idempotency-key", "") if method == "POST" else unquote(handler.path.rsplit("/", 1)[1])
-        received = Received(method, token, headers, json.loads(raw or b"{}"))
+        received = Received(method, token, headers, json.loads(raw or b"{}"), handler.client_address[0])
         with self._lock:
             self.requests.append(received)
             waiting = self._next[method]

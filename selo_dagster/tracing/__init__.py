@@ -1,0 +1,1 @@
+"""Traces as an extra: one trace from trigger to stored insight, and through forward, undo and monitor."""

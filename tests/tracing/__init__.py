@@ -1,0 +1,1 @@
+"""Traces: real spans, sent to a real collector on loopback."""
