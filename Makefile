@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench clean lock test-llm test-scale test-ui
+.PHONY: help demo up test check bench clean lock test-faults test-hosts test-llm test-scale test-ui
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,9 @@ $(VENV)/.ui: requirements-ui.txt $(VENV)/.dev
 
 test-ui: $(VENV)/.ui ## opt-in: the web UI in a real browser (needs chromium on this machine)
 	SELO_TEST_UI=1 $(BIN)/python -m pytest tests/ui
+
+test-faults: $(VENV)/.dev ## opt-in: breaks a running installation, fault by fault (needs root)
+	SELO_TEST_FAULTS=1 $(BIN)/python -m pytest -s tests/faults
 
 lock: ## renew the hash-pinned requirements (needs uv)
 	uv lock --quiet

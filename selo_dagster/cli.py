@@ -14,12 +14,14 @@ import click
 from selo_dagster.errors import SeloError
 
 COMMANDS: Final = {
+    "alerts": "selo_dagster.operations.alerts.commands:alerts_command",
     "audit": "selo_dagster.reflections.audits.commands:audit",
     "db": "selo_dagster.operations.db_commands:db",
     "dead": "selo_dagster.reflections.commands:dead_command",
     "demo": "selo_dagster.operations.demo:demo_command",
     "due": "selo_dagster.reflections.commands:due_command",
     "erase": "selo_dagster.sagas.erasure.commands:erase_command",
+    "http": "selo_dagster.operations.http.command:http_command",
     "ingest": "selo_dagster.memory.commands:ingest_command",
     "night": "selo_dagster.operations.night:night_command",
     "pause": "selo_dagster.reflections.pause_commands:pause_command",

@@ -52,16 +52,17 @@ def test_every_job_schedule_and_sensor_is_known_by_name_cron_zone_and_default_st
         "saga_goal_creation",
         "saga_persona_evolution",
         "saga_user_erasure",
+        "status_checks",
         "sync_users",
         "triggered_reflections",
         "weekly_reflections",
     ]
-    nightly = {"housekeeping": "40 3 * * *"}
+    nightly = {"housekeeping": "40 3 * * *", "status_checks": "7 * * * *"}
     # A saga is no matter of time: sensors start it.
     timed = [job for job in jobs if not job.startswith("saga_")]
     assert schedules == [(f"{job}_schedule", job, nightly.get(job, "*/15 * * * *"), "UTC", "RUNNING") for job in timed]
     assert sensors == [
-        (name, "RUNNING") for name in ("due_requests", "memory_events", "resource_guard", "saga_monitor", "saga_runs")
+        (name, "RUNNING") for name in ("alerts", "due_requests", "memory_events", "resource_guard", "saga_monitor", "saga_runs")
     ]
 
 

@@ -16,8 +16,11 @@ from selo_dagster.reflections.kinds import KINDS
 from selo_dagster.sagas.registry import registry
 from selo_dagster.store.base import metadata
 
-SENSORS: Final = ("due_requests", "memory_events", "resource_guard", "saga_monitor", "saga_runs")
-SYNC: Final = "sync_users"
+SENSORS: Final = ("alerts", "due_requests", "memory_events", "resource_guard", "saga_monitor", "saga_runs")
+OF_NO_KIND: Final = ("housekeeping", "status_checks", "sync_users")
+"""Jobs that are about no kind of reflection; each has a schedule."""
+NAMED: Final = {InstigatorType.SCHEDULE: "schedule", InstigatorType.SENSOR: "sensor"}
+"""What can be switched off, and how it is called."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,10 @@ def missing_definitions(defs: dg.Definitions) -> list[str]:
     sensors = {one.name for one in repository.sensor_defs}
     assets = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
     wanted = [
-        *((f"job {name}", name in jobs) for name in (SYNC, *(kind.job for kind in KINDS.values()))),
+        *((f"job {name}", name in jobs) for name in (*OF_NO_KIND, *(kind.job for kind in KINDS.values()))),
         *(
             (f"schedule {name}", name in schedules)
-            for name in (f"{SYNC}_schedule", *(kind.schedule for kind in KINDS.values()))
+            for name in (*(f"{job}_schedule" for job in OF_NO_KIND), *(kind.schedule for kind in KINDS.values()))
         ),
         *((f"job saga_{name}", f"saga_{name}" in jobs) for name in registry().newest),
         *((f"sensor {name}", name in sensors) for name in SENSORS),
@@ -59,12 +62,12 @@ def missing_definitions(defs: dg.Definitions) -> list[str]:
 
 def switched_off(instance: dg.DagsterInstance) -> list[str]:
     """Return the schedules and sensors of this project that somebody stopped; all of them run by default."""
-    ours = {f"{SYNC}_schedule", *SENSORS, *(kind.schedule for kind in KINDS.values())}
-    named = {InstigatorType.SCHEDULE: "schedule", InstigatorType.SENSOR: "sensor"}
+    ours = {f"{name}_schedule" for name in OF_NO_KIND}
+    ours |= {*SENSORS, *(kind.schedule for kind in KINDS.values())}
     return sorted(
-        f"{named[state.instigator_type]} {state.name}"
+        f"{NAMED[state.instigator_type]} {state.name}"
         for state in instance.all_instigator_state()
-        if state.instigator_type in named and state.name in ours and state.status == InstigatorStatus.STOPPED
+        if state.instigator_type in NAMED and state.name in ours and state.status == InstigatorStatus.STOPPED
     )
 
 

@@ -6,6 +6,7 @@ from selo_dagster.boundary import private_boundary
 from selo_dagster.people.partitions import PARTITIONS, sync_partitions
 from selo_dagster.people.zones import zone_rules_version
 from selo_dagster.settings import process_settings
+from selo_dagster.store.job_runs import Tally, noted
 from selo_dagster.store.opening import open_store
 
 users_partitions = dg.DynamicPartitionsDefinition(name=PARTITIONS)
@@ -18,8 +19,14 @@ users_partitions = dg.DynamicPartitionsDefinition(name=PARTITIONS)
 )
 def add_missing_partitions(context: dg.OpExecutionContext) -> None:
     """Bring the partitions in step and say what changed."""
-    with private_boundary("sync_users"), open_store(process_settings()) as store:
+    done = Tally()
+    with (
+        private_boundary("sync_users"),
+        open_store(process_settings()) as store,
+        noted(store, context.run_id, "sync_users", lambda: done),
+    ):
         found = sync_partitions(store, context.instance)
+        done = Tally(total=found.people, succeeded=found.people)
         context.log.info(f"zone rules: {zone_rules_version()}")
         context.add_output_metadata({"people": found.people, "added": found.added, "retired": found.retired})
 

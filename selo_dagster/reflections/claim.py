@@ -12,6 +12,8 @@ from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.pauses import free_now
 from selo_dagster.reflections.states import CLAIMED, DEAD, DUE
 from selo_dagster.reflections.tables import reflection_attempts, reflection_ledger
+from selo_dagster.store.alert_signals import Signal, signal
+from selo_dagster.store.job_runs import note_lost
 from selo_dagster.store.types import database_now
 
 ALONE_AFTER_LOST: Final = 2
@@ -52,14 +54,16 @@ class Claim:
 def take_back_expired(connection: Connection, kind: Kind, now: datetime) -> int:
     """Make rows due again whose holder let the lease run out; returns how many. Three times lost is dead."""
     expired = (
-        select(ledger.c.id)
+        select(ledger.c.id, ledger.c.run_id)
         .where(ledger.c.kind == kind.name, ledger.c.state == CLAIMED, ledger.c.lease_until < database_now())
         .order_by(ledger.c.id)
         .with_for_update(skip_locked=True)
     )
-    ids = list(connection.execute(expired).scalars())
-    if not ids:
+    found = connection.execute(expired).all()
+    if not found:
         return 0
+    ids = [row.id for row in found]
+    note_lost(connection, (row.run_id for row in found))
     lost = (
         update(reflection_attempts)
         .where(reflection_attempts.c.ledger_id.in_(ids), reflection_attempts.c.outcome == RUNNING)
@@ -72,11 +76,13 @@ def take_back_expired(connection: Connection, kind: Kind, now: datetime) -> int:
         .where(ledger.c.id.in_(ids), ledger.c.lost < DEAD_AFTER_LOST)
         .values(state=DUE, reason=None, ready_at=ledger.c.since, lease_until=None)
     )
-    connection.execute(
+    dead = connection.execute(
         update(ledger)
         .where(ledger.c.id.in_(ids), ledger.c.lost >= DEAD_AFTER_LOST)
         .values(state=DEAD, reason="lost_claims", ready_at=None, lease_until=None, settled_at=now)
-    )
+        .returning(ledger.c.id)
+    ).scalars()
+    signal(connection, [Signal("dead", kind.name, {"row": row, "class": "lost_claims"}) for row in dead])
     return len(ids)
 
 

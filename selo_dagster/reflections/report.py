@@ -16,6 +16,7 @@ from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.settle import Cost, Settlement
 from selo_dagster.reflections.states import CLAIMED, OUTCOMES
 from selo_dagster.reflections.tables import reflection_attempts
+from selo_dagster.store.job_runs import lost_runs
 from selo_dagster.store.types import database_now
 
 UNREPORTED_AT_ONCE = 1_000
@@ -82,9 +83,11 @@ def runs_alive() -> Select[Any]:
 
 
 def runs_past_their_lease(connection: Connection) -> list[str]:
-    """Return the runs that hold a row under a lease that has ended."""
+    """Return the runs that hold a row under a lease that has ended, or held one that another run took back."""
     late = select(ledger.c.run_id).where(ledger.c.state == CLAIMED, ledger.c.lease_until < database_now()).distinct()
-    return sorted(run_id for run_id in connection.execute(late).scalars() if run_id is not None)
+    found = {run_id for run_id in connection.execute(late).scalars() if run_id is not None}
+    gone = lost_runs(connection, of_sagas=False)
+    return sorted(found | (gone and gone - set(connection.execute(runs_alive()).scalars())))
 
 
 def outcomes_of_run(connection: Connection, run_id: str) -> list[Settlement]:

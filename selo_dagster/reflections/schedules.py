@@ -16,6 +16,7 @@ from selo_dagster.reflections.jobs import KIND_TAG
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.look import look
 from selo_dagster.settings import process_settings
+from selo_dagster.store.heartbeats import beat
 from selo_dagster.store.opening import open_store
 
 CRON = "*/15 * * * *"
@@ -58,6 +59,8 @@ def _tick(
         held = guard(store, settings)
         with store.read() as connection:
             ready = ready_count(connection, kind, now)
+        with store.write() as connection:
+            beat(connection, kind.schedule, {"ready": ready, "due": found.due})
     waiting = len(
         context.instance.get_run_ids(
             dg.RunsFilter(job_name=kind.job, statuses=NOT_YET_CLAIMING), limit=settings.cohort_size

@@ -13,6 +13,7 @@ from selo_dagster.reflections.caused import Caused, caused_by
 from selo_dagster.reflections.claim import Claim
 from selo_dagster.reflections.states import CLAIMED, DEAD, DEFERRED, DONE, FAILED, REJECTED, SKIPPED, UNCHANGED
 from selo_dagster.reflections.tables import reflection_attempts, reflection_ledger
+from selo_dagster.store.alert_signals import Signal, signal
 from selo_dagster.store.types import database_now
 
 ledger = reflection_ledger
@@ -194,6 +195,8 @@ def settle_rejected(
     """
     if not _finish(connection, claim, now, cost, state=REJECTED, reason=codes[0], codes=list(codes), ready_at=retry_at):
         return None
+    if retry_at is None:
+        signal(connection, [Signal("rejected", claim.kind, {"row": claim.id, "codes": list(codes)})])
     kept = answer[:ANSWER_LIMIT].replace("\x00", "")
     _end_attempt(connection, claim, REJECTED, cost, codes=list(codes), answer=kept, input_hash=input_hash)
     return _settlement(claim, REJECTED, cost, reason=codes[0], codes=codes, retry_at=retry_at)
@@ -230,6 +233,8 @@ def settle_failed(
     state = DEAD if retry_at is None else FAILED
     if not _finish(connection, claim, now, cost, state=state, reason=error_class, ready_at=retry_at):
         return None
+    if state == DEAD:
+        signal(connection, [Signal("dead", claim.kind, {"row": claim.id, "class": error_class})])
     _end_attempt(connection, claim, FAILED, cost, error_class=error_class, input_hash=input_hash)
     return _settlement(claim, state, cost, reason=error_class, retry_at=retry_at)
 

@@ -5,7 +5,10 @@ import dagster as dg
 from selo_dagster.boundary import private_boundary
 from selo_dagster.sagas.claim import held_by
 from selo_dagster.sagas.escape import after_escape
+from selo_dagster.sagas.ops import UNDO_PREFIX
 from selo_dagster.sagas.registry import registry
+from selo_dagster.sagas.run_tally import note_end
+from selo_dagster.sagas.states import COMPENSATE, FORWARD
 from selo_dagster.settings import process_settings
 from selo_dagster.store.opening import open_store
 
@@ -24,6 +27,8 @@ def saga_step_failed(context: dg.HookContext) -> None:
             tokens = held_by(connection, context.run_id)
         code = _code(context.op_exception)
         acted = after_escape(store, registry(), tokens, op, context.run_id, code)
+        direction = COMPENSATE if op.startswith(UNDO_PREFIX) else FORWARD
+        note_end(store, context.run_id, direction, code)
     context.log.info(f"after {code}: {acted}")
 
 

@@ -20,12 +20,14 @@ from selo_dagster.sagas.definition import Saga, Step
 from selo_dagster.sagas.engine import Report, Tools
 from selo_dagster.sagas.journal import Token
 from selo_dagster.sagas.registry import registry
+from selo_dagster.sagas.run_tally import note_end
 from selo_dagster.sagas.states import COMPENSATE, COMPLETED, ENDED, FORWARD, WAITING
 from selo_dagster.sagas.tables import saga_attempts, sagas
 from selo_dagster.sagas.undo import undo_step
 from selo_dagster.sagas.verdict import verdict
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
+from selo_dagster.store.job_runs import note_start
 from selo_dagster.store.opening import open_store
 
 CLAIM, SETTLE, VERDICT = "claim", "settle", "verdict"
@@ -74,6 +76,9 @@ def claim_op(saga: Saga) -> dg.OpDefinition:
     def claim_cohort(context: dg.OpExecutionContext, config: ClaimConfig) -> Iterator[dg.Output[None]]:
         with private_boundary(CLAIM), open_store(process_settings()) as store:
             direction, tokens = _claim(store, saga, config, context.run_id, _clock(context))
+            if tokens:
+                with store.write() as connection:
+                    note_start(connection, context.run_id, f"saga_{saga.name}")
         if not tokens:
             context.log.info("nothing to claim")
             return
@@ -181,6 +186,7 @@ def settle_op(saga: Saga) -> dg.OpDefinition:
         with private_boundary(SETTLE), open_store(process_settings()) as store:
             _mine(store, context, FORWARD, saga)
             show_ends(context, store, saga)
+            note_end(store, context.run_id, FORWARD)
             with store.read() as connection:
                 rows = connection.execute(
                     select(sagas.c.id, sagas.c.state, saga_attempts.c.error)
@@ -215,6 +221,7 @@ def verdict_op(saga: Saga) -> dg.OpDefinition:
             tokens = _mine(store, context, COMPENSATE, saga)
             counts = verdict(_tools(store, context), saga, tokens, context.run_id)
             show_ends(context, store, saga)
+            note_end(store, context.run_id, COMPENSATE)
             context.add_output_metadata(dict(sorted(counts.items())))
             left = Counter({state: number for state, number in counts.items() if state not in ENDED})
             if left:

@@ -35,7 +35,7 @@ EPISODES_EVERY: Final = timedelta(minutes=1)
 START_BUDGET_S: Final = 10.0
 """Seconds after which a tick asks for no further conversations: undoing must not wait for them."""
 
-MONITOR_INTERVAL_S: Final = 60
+MONITOR_INTERVAL_S: Final = 30
 Jobs = Mapping[tuple[str, int], dg.JobDefinition]
 
 

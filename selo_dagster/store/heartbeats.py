@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, String, Table, insert, select, update
+from sqlalchemy import Column, Connection, String, Table, delete, insert, select, update
 
 from selo_dagster.store.base import metadata
 from selo_dagster.store.types import Document, UTCDateTime, database_now
@@ -35,6 +35,11 @@ def beat(connection: Connection, name: str, detail: dict[str, Any]) -> None:
     ).rowcount
     if not seen:
         connection.execute(insert(heartbeats).values(name=name, at=database_now(), detail=detail))
+
+
+def forget(connection: Connection, *names: str) -> None:
+    """Take signs of life back: what ends on purpose does not fall silent. Without names: all of them."""
+    connection.execute(delete(heartbeats).where(*([heartbeats.c.name.in_(names)] if names else [])))
 
 
 def heartbeats_now(connection: Connection) -> list[Heartbeat]:

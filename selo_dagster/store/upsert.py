@@ -45,3 +45,16 @@ def insert_or_update(connection: Connection, table: Table, rows: Sequence[dict[s
     statement = _insert(connection, table)
     changes = {name: statement.excluded[name] for name in rows[0] if name not in keys}
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), list(rows))
+
+
+def insert_or_add(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows of numbers; where the primary key is taken, they are added to what is there. All have all columns.
+
+    Give them in the order of their keys: two who add to the same rows at once then wait for each other, no more.
+    """
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key]
+    statement = _insert(connection, table)
+    changes = {name: table.c[name] + statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), list(rows))

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Connection, Select, func, select, update
 
 from selo_dagster.people.history import chunked
+from selo_dagster.store.alert_signals import Signal, signal
 from selo_dagster.store.upsert import insert_or_update
 from selo_dagster.triggers.tables import trigger_parked
 
@@ -18,6 +19,7 @@ PARKED: Final = "parked"
 REPLAYED: Final = "replayed"
 DROPPED: Final = "dropped"
 CODE_LENGTH: Final = 200
+CODES_TOLD: Final = 10
 
 
 class Numbered(Protocol):
@@ -90,6 +92,9 @@ def park(connection: Connection, faults: Sequence[Fault], now: datetime) -> None
         for seq, one in sorted(together.items())
     ]
     insert_or_update(connection, parked, rows)
+    if rows:
+        codes = sorted({one.code for one in together.values()})[:CODES_TOLD]
+        signal(connection, [Signal("events_parked", "", {"events": len(rows), "codes": codes})])
 
 
 def parked_events(

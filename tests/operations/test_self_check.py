@@ -63,6 +63,6 @@ def test_a_schedule_that_was_switched_off_is_named_in_the_status(
     status, told = selo.json("status")
     assert status == 1
     assert told["self_check"]["switched_off"] == ["schedule mantra_refresh_schedule"]
-    assert ("switched_off", "schedule mantra_refresh_schedule is switched off") in {
+    assert ("schedule_stopped", "schedule mantra_refresh_schedule is switched off") in {
         (one["code"], one["message"]) for one in told["problems"]
     }

@@ -14,7 +14,8 @@ from selo_dagster.memory.client import write
 from selo_dagster.memory.event_types import CONVERSATION_ENDED, EVENT_TYPES
 from selo_dagster.memory.stream import NUMBERING, position
 from selo_dagster.memory.tables import conversations, events
-from selo_dagster.operations.housekeeping import READERS, keep_house
+from selo_dagster.operations.housekeeping.groups import READERS
+from selo_dagster.operations.housekeeping.round import keep_house
 from selo_dagster.operations.self_check import Checked
 from selo_dagster.operations.status import status
 from selo_dagster.people.tables import TOMBSTONED, users
@@ -26,7 +27,7 @@ from selo_dagster.sagas.launch import work_off_in
 from selo_dagster.sagas.registry import Registry, registry
 from selo_dagster.sagas.sensors import saga_runs_sensor
 from selo_dagster.sagas.tables import sagas
-from selo_dagster.settings import process_settings
+from selo_dagster.settings import load_settings, process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.triggers.catalogue import catalogue
 from selo_dagster.triggers.parked import PARKED, REPLAYED, parked, parked_count
@@ -163,9 +164,9 @@ class TestThePosition:
         end(store)
         look_for_triggers(store, catalogue(), NOW, catchup_days=3)
         later = NOW + timedelta(days=400)
-        assert keep_house(store, later, 30).events == 0
+        assert keep_house(store, later, load_settings({}), only=["events"]).rows("events") == 0
         look(store)
-        assert keep_house(store, later, 30).events > 0
+        assert keep_house(store, later, load_settings({}), only=["events"]).rows("events") > 0
 
     def test_a_look_without_news_writes_nothing(self, store: Store) -> None:
         look(store)
@@ -216,7 +217,7 @@ class TestWhoAndWhat:
         with store.read() as connection:
             told = status(connection, NOW, process_settings(), Checked((), ()))
         assert [(one["code"], one["message"]) for one in told["problems"] if one["code"] == "events_parked"] == [
-            ("events_parked", "1 events could not be read or judged and are put aside")
+            ("events_parked", "1 event put aside: not to be read or judged")
         ]
         assert SECRET not in str(aside(store)) + str(told)
 

@@ -20,10 +20,16 @@ assert selo_dagster.definitions.defs is not None
 
 ABOUT_NOBODY = frozenset(
     {
+        "alert_notices",
+        "alert_signals",
+        "alerts",
         "erased_people",
         "heartbeats",
+        "idempotency_keys",
+        "job_runs",
         "resource_guard",
         "resource_samples",
+        "retired_obligations",
         "saga_definitions",
         "stream_positions",
         "trigger_counts",

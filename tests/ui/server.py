@@ -76,9 +76,11 @@ class Server:
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
         self.environment["SELO_HOME"] = str(home)
         self.store = Store(Settings.model_validate({"SELO_HOME": str(home)}).store_url)
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket() as other:
             probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+            other.bind(("127.0.0.1", 0))
+            self.port, self.http_port = int(probe.getsockname()[1]), int(other.getsockname()[1])
+        self.page = f"http://127.0.0.1:{self.http_port}"
         self.address = f"http://127.0.0.1:{self.port}"
 
     def selo(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -164,7 +166,16 @@ def running_server(folder: Path) -> Iterator[Server]:
     server = Server(folder / "home")
     with server.log.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "selo_dagster", "up", "--port", str(server.port)],
+            [
+                sys.executable,
+                "-m",
+                "selo_dagster",
+                "up",
+                "--port",
+                str(server.port),
+                "--http-port",
+                str(server.http_port),
+            ],
             env=server.environment,
             cwd=folder,
             stdout=log,
