@@ -35,6 +35,10 @@ def status_command(*, as_json: bool) -> int:
             ("ready", "oldest since", "last settled", *counts),
             [(kind["ready"], kind["oldest_ready_since"], kind["last_settled_at"], *counts.values())],
         )
+    if found["jobs"]:
+        shown = ("job", "last_start", "last_finish", "seconds", "total", "succeeded", "skipped", "failed", "error")
+        rows = [[one[name] for name in shown] for one in found["jobs"]]
+        print_table("last runs", [name.replace("_", " ") for name in shown], rows)
     for line in _held(found):
         click.echo(line)
     for problem in found["problems"]:
@@ -47,7 +51,7 @@ def _held(found: dict[str, Any]) -> list[str]:
     """Say what is on hold, what waits for its time, and what is switched off."""
     guard = found["guard"]
     lines = [f"paused: {one['kind'] or 'every kind'} of {one['user'] or 'everybody'}" for one in found["paused"]]
-    if guard is not None:
+    if guard is not None and guard["holds_back"]:
         lines.append(f"resource guard: {guard['sentence']}")
     if found["one_offs"]["waiting"]:
         lines.append(f"one-offs: {found['one_offs']['waiting']} wait for their time")

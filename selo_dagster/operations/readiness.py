@@ -110,7 +110,7 @@ def _components(store: Store, settings: Settings, clock: Clock, ask: Ask) -> Ite
         schema = _schema(store)
         yield schema
         if schema.ok:
-            yield from _of_the_rows(store)
+            yield from _of_the_rows(store, settings)
     yield from _of_dagster(clock)
     if settings.webserver_url is not None:
         yield _code_location(settings.webserver_url, ask)
@@ -137,11 +137,11 @@ def _schema(store: Store) -> Component:
     return Component("schema", ok=True, reason="as this code needs it")
 
 
-def _of_the_rows(store: Store) -> Iterator[Component]:
+def _of_the_rows(store: Store, settings: Settings) -> Iterator[Component]:
     try:
         with store.read() as connection:
             yield _events(connection)
-            yield _sensors(connection)
+            yield _sensors(connection, settings)
     except SQLAlchemyError as broken:
         yield Component("rows", ok=False, reason=type(broken).__name__, what_to_do="look at the database's log")
 
@@ -167,12 +167,14 @@ def _events(connection: Connection) -> Component:
     return Component("events", ok=True, reason="the stream is read")
 
 
-def _sensors(connection: Connection) -> Component:
+def _sensors(connection: Connection, settings: Settings) -> Component:
     ages = {one.name: one.age_s for one in heartbeats_now(connection)}
-    never = [name for name in INTERVALS_S if name not in ages]
+    # Switched off by its setting, this one ticks and leaves no sign of life.
+    watched = {name: s for name, s in INTERVALS_S.items() if name != "resource_guard" or settings.resource_guard}
+    never = [name for name in watched if name not in ages]
     silent = [
         f"{name} for {ages[name]:.0f} s"
-        for name, interval_s in INTERVALS_S.items()
+        for name, interval_s in watched.items()
         if ages.get(name, 0.0) > max(SENSOR_LEAST_S, interval_s + SENSOR_GRACE_S)
     ]
     said = [f"silent: {', '.join(silent)}"] * bool(silent) + [f"never ticked: {', '.join(never)}"] * bool(never)

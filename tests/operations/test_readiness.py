@@ -122,6 +122,18 @@ def test_sensors_that_never_ticked_and_one_that_fell_silent_are_named(store: Sto
 
 
 @pytest.mark.usefixtures("home")
+def test_a_guard_that_is_switched_off_by_its_setting_is_not_missed(sqlite_url: str) -> None:
+    store = Store(sqlite_url)
+    with store.write() as connection:
+        for name in INTERVALS_S:
+            if name != "resource_guard":
+                beat(connection, name, {})
+    assert broken(look(store)) == {"sensors": "never ticked: resource_guard"}
+    assert broken(look(store, SELO_RESOURCE_GUARD="0")) == {}
+    store.close()
+
+
+@pytest.mark.usefixtures("home")
 def test_daemons_are_gone_when_they_have_said_nothing_for_a_while(store: Store) -> None:
     ticking(store)
     alive(DAEMON_SILENT_S - 1)
