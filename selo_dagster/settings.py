@@ -9,8 +9,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
+from selo_dagster.api_tokens import ApiToken, parse_tokens
 from selo_dagster.errors import SeloError
 
 ROOM_AROUND_THE_CALL_S = 2.0
@@ -29,6 +40,20 @@ Names = Annotated[
 ]
 """A list with commas."""
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+def _rate(text: str) -> str:
+    # Imported where it is needed: every run loads the settings, and few set this one.
+    from limits import parse_many
+
+    found: Any
+    try:
+        (found,) = parse_many(text)
+    except ValueError:
+        found = None
+    if found is None or found.amount < 1:
+        raise PydanticCustomError("rate", "must be a rate such as 600/minute")
+    return text
 
 
 class CloseLimitsWarning(UserWarning):
@@ -224,12 +249,89 @@ class Settings(BaseModel):
         alias="SELO_GOALS_FROM_REFLECTIONS",
         description="0: the actions of daily and weekly reflections do not become goals.",
     )
+    alert_urls: SecretStr | None = Field(
+        None,
+        alias="SELO_ALERT_URLS",
+        description="Addresses that are told of alerts, with spaces between, in Apprise's form, such as "
+        "json://127.0.0.1:8080/alerts or mailtos://user:password@host; without any, alerts are only listed.",
+    )
+    api_tokens: SecretStr | None = Field(
+        None,
+        alias="SELO_API_TOKENS",
+        description="Bearer tokens of the HTTP API, with commas between: name:scope+scope:secret; scopes are read, "
+        "events, one_offs and sagas, a secret has at least 32 characters. Without any, nothing can be written over "
+        "HTTP.",
+    )
+    api_rate: Annotated[str, AfterValidator(_rate)] = Field(
+        "600/minute",
+        alias="SELO_API_RATE",
+        description="How often one token may write over HTTP, such as 600/minute or 10/second.",
+    )
+    webserver_url: str | None = Field(
+        None,
+        alias="SELO_WEBSERVER_URL",
+        description="Where Dagster's web UI answers, such as http://127.0.0.1:3000; the HTTP application asks it "
+        "whether the code location is loaded. `selo up` sets it.",
+    )
     event_keep_days: int = Field(
         90,
         alias="SELO_EVENT_KEEP_DAYS",
         ge=2,
         le=3_650,
         description="Days after which an event that every reader has read is deleted; what it was about stays.",
+    )
+    ledger_keep_days: int = Field(
+        400,
+        alias="SELO_LEDGER_KEEP_DAYS",
+        ge=90,
+        le=3_650,
+        description="Days after which a settled obligation that was made for no date is deleted, and a one-off that "
+        "was placed; what was reflected stays.",
+    )
+    attempt_keep_days: int = Field(
+        90,
+        alias="SELO_ATTEMPT_KEEP_DAYS",
+        ge=7,
+        le=3_650,
+        description="Days after which the attempts of a settled obligation are deleted, with the answers that were "
+        "rejected.",
+    )
+    saga_keep_days: int = Field(
+        400,
+        alias="SELO_SAGA_KEEP_DAYS",
+        ge=30,
+        le=3_650,
+        description="Days after which the output and undo data of a saga that can be undone no more are deleted, and "
+        "the failed tries and settled alerts of one that has ended.",
+    )
+    alert_keep_days: int = Field(
+        180,
+        alias="SELO_ALERT_KEEP_DAYS",
+        ge=7,
+        le=3_650,
+        description="Days after which an alert that is over and was told is deleted.",
+    )
+    job_run_keep_days: int = Field(
+        180,
+        alias="SELO_JOB_RUN_KEEP_DAYS",
+        ge=7,
+        le=3_650,
+        description="Days after which the numbers of a run are deleted; the last of each job stay.",
+    )
+    dagster_run_keep_days: int = Field(
+        60,
+        alias="SELO_DAGSTER_RUN_KEEP_DAYS",
+        ge=7,
+        le=3_650,
+        description="Days after which a run that ended well is deleted from Dagster with its events, unless a "
+        "partition's status rests on it.",
+    )
+    dagster_failure_keep_days: int = Field(
+        180,
+        alias="SELO_DAGSTER_FAILURE_KEEP_DAYS",
+        ge=7,
+        le=3_650,
+        description="The same for a run that failed or was cancelled; not less than SELO_DAGSTER_RUN_KEEP_DAYS.",
     )
     erasure_key: SecretStr | None = Field(
         None,
@@ -287,6 +389,37 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _addresses_are_whole(self) -> Settings:
+        for place, address in enumerate(self.alert_addresses, start=1):
+            if "://" not in address:
+                raise ValueError(f"SELO_ALERT_URLS: number {place} is no address such as json://host/path")
+        if self.webserver_url is not None and not self.webserver_url.startswith(("http://", "https://")):
+            raise ValueError("SELO_WEBSERVER_URL: must begin with http:// or https://")
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_are_whole(self) -> Settings:
+        try:
+            _ = self.tokens
+        except SeloError as refused:
+            raise ValueError(refused.message) from None
+        return self
+
+    @model_validator(mode="after")
+    def _retentions_nest(self) -> Settings:
+        if self.ledger_keep_days < self.attempt_keep_days:
+            raise ValueError(
+                f"SELO_ATTEMPT_KEEP_DAYS: {self.attempt_keep_days} must not be more than SELO_LEDGER_KEEP_DAYS "
+                f"({self.ledger_keep_days}): attempts go with their obligation"
+            )
+        if self.dagster_failure_keep_days < self.dagster_run_keep_days:
+            raise ValueError(
+                f"SELO_DAGSTER_FAILURE_KEEP_DAYS: {self.dagster_failure_keep_days} must not be less than "
+                f"SELO_DAGSTER_RUN_KEEP_DAYS ({self.dagster_run_keep_days}): what failed is looked at for longer"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _disk_warns_first(self) -> Settings:
         if self.disk_warn >= self.disk_limit:
             raise ValueError(
@@ -314,6 +447,16 @@ class Settings(BaseModel):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.home / 'selo.db'}"
+
+    @property
+    def alert_addresses(self) -> tuple[str, ...]:
+        """Who is told of alerts; each may hold a password, so none is ever logged."""
+        return () if self.alert_urls is None else tuple(self.alert_urls.get_secret_value().split())
+
+    @property
+    def tokens(self) -> tuple[ApiToken, ...]:
+        """The callers of the HTTP API; none where nothing may be written over it."""
+        return () if self.api_tokens is None else parse_tokens(self.api_tokens.get_secret_value())
 
     @property
     def dagster_folder(self) -> Path:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select, update
@@ -27,6 +28,25 @@ PLACED: Final = "placed"
 CANCELLED: Final = "cancelled"
 MOST_MEMORIES: Final = 20
 AT_ONCE: Final = 500
+
+DELAY: Final = re.compile(r"(\d{1,6})\s*(s|m|h|d)", re.ASCII)
+LONGEST_DAYS: Final = 3_660
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def due_at(at: datetime | None, delay: str | None, now: datetime) -> datetime:
+    """Return when a one-off is due, by an instant or a delay such as 2h. Raises SeloError `wrong_use`, `bad_time`."""
+    if (at is None) == (delay is None):
+        raise SeloError("wrong_use", "give either a time or a delay (--at or --in)")
+    if at is not None:
+        return at
+    form = DELAY.fullmatch(str(delay).strip())
+    if form is None:
+        raise SeloError("bad_time", f"{str(delay)[:40]!r} is no delay such as 90s, 10m, 2h or 3d")
+    wait = timedelta(**{_UNITS[form[2]]: int(form[1])})
+    if wait > timedelta(days=LONGEST_DAYS):
+        raise SeloError("bad_time", f"a delay of more than {LONGEST_DAYS} days is a typing error more often than not")
+    return now + wait
 
 
 def kind_and_rule(name: str) -> tuple[Kind, str | None]:

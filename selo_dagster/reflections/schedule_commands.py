@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -14,13 +12,9 @@ from selo_dagster.clock import clock_at, parse_instant
 from selo_dagster.errors import SeloError
 from selo_dagster.output import instant, json_option, now_option, print_json, print_table
 from selo_dagster.reflections.answers import person
-from selo_dagster.reflections.one_offs import listed, schedule, unschedule
+from selo_dagster.reflections.one_offs import due_at, listed, schedule, unschedule
 from selo_dagster.settings import process_settings
 from selo_dagster.store.opening import open_store
-
-_DELAY = re.compile(r"(\d{1,6})\s*(s|m|h|d)", re.ASCII)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-LONGEST_DAYS = 3_660
 
 
 @click.command("schedule")
@@ -49,7 +43,7 @@ def schedule_command(
     dates, which is then done as `selo reflect KIND --user USER` would do it at that time.
     """
     moment = clock_at(now).now()
-    due = _due(at, delay, moment)
+    due = due_at(None if at is None else parse_instant(at), delay, moment)
     with open_store(process_settings()) as store, store.write() as connection:
         user_id, _, _ = person(connection, user)
         made = schedule(
@@ -109,20 +103,6 @@ def scheduled_command(*, user: str | None, limit: int, as_json: bool) -> int:
 def _line(row: dict[str, Any]) -> tuple[object, ...]:
     late = "" if row["late_s"] is None else f"{row['late_s']:.0f} s"
     return row["id"], row["user"], row["kind"], instant(row["due"]), row["state"], row["outcome"] or "", late
-
-
-def _due(at: str | None, delay: str | None, now: datetime) -> datetime:
-    if (at is None) == (delay is None):
-        raise SeloError("wrong_use", "give either --at or --in")
-    if at is not None:
-        return parse_instant(at)
-    form = _DELAY.fullmatch(str(delay).strip())
-    if form is None:
-        raise SeloError("bad_time", f"{str(delay)[:40]!r} is no delay such as 90s, 10m, 2h or 3d")
-    wait = timedelta(**{_UNITS[form[2]]: int(form[1])})
-    if wait > timedelta(days=LONGEST_DAYS):
-        raise SeloError("bad_time", f"a delay of more than {LONGEST_DAYS} days is a typing error more often than not")
-    return now + wait
 
 
 def _context(text: str | None) -> dict[str, Any] | None:

@@ -16,12 +16,14 @@ from selo_dagster.clock import SystemClock
 from selo_dagster.errors import SeloError
 from selo_dagster.output import instant, json_option, now_option, print_json, print_table
 from selo_dagster.reflections.answers import person
-from selo_dagster.sagas.check import definition_of, missing_definitions
+from selo_dagster.sagas.check import missing_definitions
 from selo_dagster.sagas.desk import Acted, Desk
+from selo_dagster.sagas.desk_opening import open_desk
 from selo_dagster.sagas.registry import registry
 from selo_dagster.sagas.shown import saga_list, saga_shown
 from selo_dagster.sagas.start import random_id, start
 from selo_dagster.sagas.states import NEEDS_A_PERSON
+from selo_dagster.sagas.traced import trace_of
 from selo_dagster.settings import process_settings
 from selo_dagster.store.opening import open_store
 
@@ -115,7 +117,7 @@ def list_command(*, type_name: str | None, user: str | None, state: str | None, 
 def show_command(*, saga_id: str, as_json: bool) -> None:
     """Show one saga: its steps, and everything that happened to it. Inputs and outputs are private and left out."""
     with open_store(process_settings()) as store, store.read() as connection:
-        document = saga_shown(connection, registry(), saga_id)
+        document = saga_shown(connection, registry(), saga_id) | {"trace": trace_of(connection, saga_id)}
     if as_json:
         print_json(document)
         return
@@ -184,23 +186,12 @@ def check_command(*, as_json: bool) -> int:
 
 def _act(saga_id: str, actor: str | None, because: str, as_json: bool, act: Callable[[Desk], Acted]) -> int:
     with open_store(process_settings()) as store, store.write() as connection:
-        acted = act(_desk(connection, actor, because))
+        acted = act(open_desk(connection, registry(), SystemClock().now(), actor or account(), because))
     if as_json:
         print_json({"id": acted.id, "state": acted.state, "changed": acted.changed})
     else:
         click.echo(f"{saga_id} is {acted.state}" + ("" if acted.changed else ": there was nothing to change"))
     return 0
-
-
-def _desk(connection: Any, actor: str | None, because: str) -> Desk:
-    known = registry()
-    return Desk(
-        connection,
-        SystemClock().now(),
-        lambda name, version: definition_of(known, name, version),
-        actor or account(),
-        because,
-    )
 
 
 def account() -> str:

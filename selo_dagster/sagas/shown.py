@@ -23,12 +23,28 @@ def saga_list(
     limit: int = 50,
 ) -> list[dict[str, Any]]:
     """Return sagas, newest first."""
+    return saga_page(connection, type_name=type_name, user_id=user_id, state=state, limit=limit)[0]
+
+
+def saga_page(
+    connection: Connection,
+    *,
+    type_name: str | None,
+    user_id: str | None,
+    state: str | None,
+    limit: int,
+    before: int | None = None,
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Return sagas, newest first, and where the next page begins: give it as `before`. None: there is nothing more."""
     if state is not None and state not in SAGA_STATES:
         raise SeloError("wrong_use", f"there is no state {state[:40]!r}: use one of {', '.join(SAGA_STATES)}")
     given = {"type": type_name, "user_id": user_id, "state": state}
     chosen = [sagas.c[name] == value for name, value in given.items() if value is not None]
-    rows = connection.execute(select(sagas).where(*chosen).order_by(sagas.c.place.desc()).limit(limit))
-    return [_head(row) for row in rows]
+    if before is not None:
+        chosen.append(sagas.c.place < before)
+    rows = connection.execute(select(sagas).where(*chosen).order_by(sagas.c.place.desc()).limit(limit + 1)).all()
+    page = rows[:limit]
+    return [_head(row) for row in page], page[-1].place if len(rows) > limit else None
 
 
 def _head(row: Any) -> dict[str, Any]:
