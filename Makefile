@@ -49,6 +49,7 @@ bench: $(VENV)/.bench ## measure the engine, the triggers, the sagas, and a nigh
 	$(BIN)/python -m bench.triggers
 	$(BIN)/python -m bench.sagas
 	$(BIN)/python -m bench.night
+	$(BIN)/python -m bench.housekeeping
 
 test-scale: $(VENV)/.dev ## the full form of the slow suites
 	SELO_TEST_SCALE=full $(BIN)/python -m pytest -n 2 -m "scale or crash"
@@ -63,6 +64,9 @@ test-llm: $(VENV)/.llm ## opt-in: end to end with a real small model (200 MB of 
 $(VENV)/.ui: requirements-ui.txt $(VENV)/.dev
 	$(PIP) install --no-deps --require-hashes -r requirements-ui.txt
 	@touch $@
+
+test-hosts: $(VENV)/.dev ## opt-in: two machines as network namespaces, one of them lost (needs root)
+	SELO_TEST_HOSTS=1 $(BIN)/python -m pytest tests/hosts
 
 test-ui: $(VENV)/.ui ## opt-in: the web UI in a real browser (needs chromium on this machine)
 	SELO_TEST_UI=1 $(BIN)/python -m pytest tests/ui

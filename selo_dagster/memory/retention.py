@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Select, delete, func, select
 from selo_dagster.memory.stream import NUMBERING, lock_stream
 from selo_dagster.memory.tables import events, stream_positions
 
-AT_ONCE: Final = 5_000
+AT_ONCE: Final = 1_000
+"""Events of one transaction: SQLite's one writer, and the stream's lock, are not kept for longer than a moment."""
 
 
 def prune_events(

@@ -95,6 +95,12 @@ def outcomes_of_run(connection: Connection, run_id: str) -> list[Settlement]:
     return _outcomes(connection, ledger.c.run_id == run_id, ledger.c.state.in_(OUTCOMES), limit=None)
 
 
+def settled_any(connection: Connection, run_id: str) -> bool:
+    """Tell whether a run settled anything, or tried to, that nobody has taken since."""
+    mine = select(ledger.c.id).where(ledger.c.run_id == run_id, ledger.c.state.in_(OUTCOMES)).limit(1)
+    return connection.execute(mine).scalar() is not None
+
+
 def _outcomes(connection: Connection, *conditions: Any, limit: int | None = UNREPORTED_AT_ONCE) -> list[Settlement]:
     rows = connection.execute(
         select(ledger).where(*conditions).order_by(ledger.c.user_id, ledger.c.on, ledger.c.id).limit(limit)

@@ -23,6 +23,7 @@ from selo_dagster.reflections.launch import Ran, run_here
 from selo_dagster.reflections.look import look
 from selo_dagster.reflections.plan import Planned, planned
 from selo_dagster.reflections.progress import progress
+from selo_dagster.reflections.report import settled_any
 from selo_dagster.reflections.request import Wish, place
 from selo_dagster.reflections.told import LINES_FOR_PEOPLE, Told
 from selo_dagster.settings import Settings, process_settings
@@ -106,8 +107,10 @@ def until_nothing_is_due(
         yield ran
         with store.read() as connection:
             after = ready_count(connection, kind, clock.now())
-        if after >= before:
-            # A run that takes nothing would be repeated for ever.
+            settled = settled_any(connection, ran.run_id)
+        if after >= before and not settled:
+            # A run that settles nothing would be repeated for ever. One that did may find more than before: another
+            # machine is lost, and what it held has come back meanwhile.
             raise SeloError("stuck", f"{after} rows of {kind.name} stay due: {ran.failure or 'no run could take them'}")
 
 

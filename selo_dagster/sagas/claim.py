@@ -153,6 +153,9 @@ def held_by(connection: Connection, run_id: str) -> dict[str, list[Token]]:
 
 def take_back_expired(connection: Connection) -> int:
     """Free sagas whose holder let the lease run out; three claims in a row without progress park one."""
+    rows = select(sagas.c.run_id).where(sagas.c.run_id.is_not(None), sagas.c.lease_until < database_now()).distinct()
+    if lost := list(connection.execute(rows).scalars()):
+        note_lost(connection, lost)
     return _take_back(connection, sagas.c.lease_until < database_now())
 
 
@@ -175,7 +178,6 @@ def _take_back(connection: Connection, chosen: ColumnElement[bool]) -> int:
     ).all()
     if not rows:
         return 0
-    note_lost(connection, (row.run_id for row in rows if row.run_id is not None))
     connection.execute(
         update(sagas)
         .where(sagas.c.id.in_([row.id for row in rows]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, sele
 
 from selo_dagster.store.engine import Store
 
-AT_ONCE: Final = 2_000
+AT_ONCE: Final = 1_000
 """Rows of one transaction: how long SQLite's one writer is kept, and what a kill loses."""
 
 Key = tuple[Any, ...]
@@ -38,7 +38,7 @@ class OldRows:
         """Return how many rows would go."""
         return int(connection.execute(select(func.count()).select_from(self.table).where(*self.where)).scalar_one())
 
-    def batches(self, store: Store, limit: int = AT_ONCE) -> Iterator[int]:
+    def batches(self, store: Store, limit: int = AT_ONCE) -> Generator[int, None, None]:
         """Delete them, in the order of their key; yields after each transaction how many rows it took.
 
         Whoever stops between two batches leaves a state that the next round goes on from. Several at once share the

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
+from selo_dagster.store.schema import HEAD
 from tests.faults.installation import ROOT, Installation
 
 NAMED_WITHIN_S = 60.0
@@ -69,7 +70,7 @@ def disk_nearly_full(there: Installation) -> Iterator[None]:
 def migration_missing(there: Installation) -> Iterator[None]:
     there.sql("UPDATE selo_schema_version SET version_num = '0009'")
     yield
-    there.sql("UPDATE selo_schema_version SET version_num = '0010'")
+    there.sql(f"UPDATE selo_schema_version SET version_num = '{HEAD}'")
 
 
 @contextmanager

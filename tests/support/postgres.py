@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -60,9 +60,9 @@ def _reachable(binaries: Path, root: Path, who: dict[str, Any]) -> Path:
     return root / package.name / binaries.parent.name / "bin"
 
 
-def _free_port() -> int:
+def _free_port(address: str) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         return int(probe.getsockname()[1])
 
 
@@ -72,10 +72,13 @@ def _ready(data: Path) -> bool:
 
 
 @contextmanager
-def temporary_postgres(*, durable: bool = False) -> Iterator[str]:
-    """Run a server on loopback; yields `postgresql://postgres@127.0.0.1:PORT`, without a database's name.
+def temporary_postgres(
+    *, durable: bool = False, address: str = "127.0.0.1", clients: str | None = None, settings: Sequence[str] = ()
+) -> Iterator[str]:
+    """Run a server on an address of this machine; yields `postgresql://postgres@ADDRESS:PORT`, without a database.
 
-    durable: keep fsync on, as benchmarks of commits need it.
+    durable: keep fsync on, as benchmarks of commits need it. clients: a network such as 10.1.2.0/24 that is let in,
+    beside this machine itself. settings: more of the server's, such as "tcp_keepalives_idle=10".
     """
     who = _unprivileged()
     # Not pytest's tmp_path: its base is private to root.
@@ -95,19 +98,24 @@ def temporary_postgres(*, durable: bool = False) -> Iterator[str]:
         timeout=START_LIMIT_S,
         **common,
     )
+    if clients is not None:
+        with (data / "pg_hba.conf").open("a", encoding="utf-8") as rules:
+            rules.write(f"host all all {clients} trust\n")
+    more = [part for setting in settings for part in ("-c", setting)]
     speed = [] if durable else ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
     log = root / "log"
     with log.open("wb") as sink:
         for _ in range(3):  # the free port may be taken between the probe and the start
-            port = _free_port()
+            port = _free_port(address)
             server = subprocess.Popen(
                 [
                     binaries / "postgres",
                     "-D",
                     data,
-                    *("-c", "listen_addresses=127.0.0.1", "-c", f"port={port}"),
+                    *("-c", f"listen_addresses={address}", "-c", f"port={port}"),
                     *("-c", "unix_socket_directories=", "-c", "max_connections=200"),
                     *speed,
+                    *more,
                 ],
                 stdout=sink,
                 stderr=sink,
@@ -121,7 +129,7 @@ def temporary_postgres(*, durable: bool = False) -> Iterator[str]:
         else:
             raise RuntimeError(log.read_text()[-2000:])
     try:
-        yield f"postgresql://postgres@127.0.0.1:{port}"
+        yield f"postgresql://postgres@{address}:{port}"
     finally:
         server.send_signal(signal.SIGINT)
         try:

@@ -1,0 +1,1 @@
+"""Housekeeping: what is kept for how long, and what deletes the rest."""
