@@ -62,7 +62,8 @@ def test_every_job_schedule_and_sensor_is_known_by_name_cron_zone_and_default_st
     timed = [job for job in jobs if not job.startswith("saga_")]
     assert schedules == [(f"{job}_schedule", job, nightly.get(job, "*/15 * * * *"), "UTC", "RUNNING") for job in timed]
     assert sensors == [
-        (name, "RUNNING") for name in ("alerts", "due_requests", "memory_events", "resource_guard", "saga_monitor", "saga_runs")
+        (name, "RUNNING")
+        for name in ("alerts", "due_requests", "memory_events", "resource_guard", "saga_monitor", "saga_runs")
     ]
 
 
