@@ -91,7 +91,7 @@ def turn(there: Installation, how: str) -> None:
         how,
         "mantra_refresh_schedule",
         "-w",
-        home / "workspace.yaml",
+        str(home / "workspace.yaml"),
     ]
     done = subprocess.run(
         command,
