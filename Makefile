@@ -50,6 +50,7 @@ bench: $(VENV)/.bench ## measure the engine, the triggers, the sagas, and a nigh
 	$(BIN)/python -m bench.sagas
 	$(BIN)/python -m bench.night
 	$(BIN)/python -m bench.housekeeping
+	$(BIN)/python -m bench.probes
 
 test-scale: $(VENV)/.dev ## the full form of the slow suites
 	SELO_TEST_SCALE=full $(BIN)/python -m pytest -n 2 -m "scale or crash"

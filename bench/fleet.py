@@ -20,10 +20,10 @@ ANSWERS = ("How did that feel?", "Tell me more about it.", "What will you do tom
 TAGS = ("family", "work", "health", "friends", "study")
 
 
-def fleet_lines(people: int, *, zone: str = "UTC", seed: int = 11) -> Iterator[str]:
-    """Yield ingest lines for `people` persons who each had the day before NOW: six messages and two memories."""
+def fleet_lines(people: int, *, zone: str = "UTC", seed: int = 11, now: datetime = NOW) -> Iterator[str]:
+    """Yield ingest lines for `people` persons who each had the day before `now`: six messages and two memories."""
     random = Random(seed)  # noqa: S311 - a fleet, not a secret
-    start = NOW - timedelta(days=1)
+    start = now - timedelta(days=1)
     for number in range(people):
         user = f"u{number:06}"
         yield _line(type="user", id=user, name=f"Person {number}", timezone=zone)

@@ -2,30 +2,37 @@
 
     python -m bench.probes [--people 4000] [--rate 500] [--database sqlite|postgresql]
 
-The baseline is the same night on a database of its own without a single request, measured in the same run. Requests
-are sent at fixed times, whether or not earlier ones were answered; a latency counts from the time a request was due.
+The baseline is the same night on a database of its own without a single request, measured in the same run. `selo up`
+runs beside both, with the resource guard holding its own runs back, so that `selo night` does all the work. Requests
+are sent at fixed times, whether or not earlier ones were answered; a latency counts from when a request was due.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
-from bench.fleet import NOW, fleet_lines
+import psutil
+
+from bench.fleet import fleet_lines
 from bench.night import ROOT, environment, selo
+from selo_dagster.clock import SystemClock
 
 CONNECTIONS = 32
 PATHS = ("/readyz", "/metrics")
 PORT = 38_471
-START_LIMIT_S = 60.0
+START_LIMIT_S = 240.0
 
 
 @dataclass
@@ -80,33 +87,42 @@ def main() -> None:
 
 
 def measured(database: str, people: int, load: Load | None) -> tuple[float, float, float]:
-    """Run one night; returns its CPU and wall seconds, and the CPU seconds of the HTTP application meanwhile."""
+    """Run one night beside `selo up`; returns its CPU and wall seconds, and the CPU seconds of the HTTP application."""
     with environment(database) as environ:
+        environ["SELO_MEMORY_LIMIT_PERCENT"] = "1"
         selo(environ, "db", "upgrade")
-        selo(environ, "ingest", "-", given="".join(fleet_lines(people)))
-        if load is None:
-            return (*night(environ), 0.0)
+        lines = fleet_lines(people, now=SystemClock().now().replace(hour=12))
+        selo(environ, "ingest", "-", given="".join(lines))
         server = subprocess.Popen(
-            [sys.executable, "-m", "selo_dagster", "http", "--port", str(PORT)], env=environ, cwd=ROOT
+            [sys.executable, "-m", "selo_dagster", "up", "--port", str(PORT + 1), "--http-port", str(PORT)],
+            env=environ,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
-            wait_until_it_answers()
-            sending = threading.Thread(target=load.run)
-            sending.start()
+            wait_until(lambda: ask("/readyz") is not None and held_back())
+            http = next(one for one in psutil.Process(server.pid).children() if "http" in one.cmdline())
+            before = http.cpu_times()
+            sending = threading.Thread(target=load.run) if load is not None else None
+            if sending is not None:
+                sending.start()
             cpu_s, wall_s = night(environ)
-            load.over.set()
-            sending.join()
+            after = http.cpu_times()
+            if load is not None and sending is not None:
+                load.over.set()
+                sending.join()
         finally:
             server.terminate()
-            _, _, usage = os.wait4(server.pid, 0)
-        return cpu_s, wall_s, usage.ru_utime + usage.ru_stime
+            server.wait()
+        return cpu_s, wall_s, after.user + after.system - before.user - before.system
 
 
 def night(environ: dict[str, str]) -> tuple[float, float]:
     """Run `selo night`; returns its CPU and wall seconds."""
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "selo_dagster", "night", "--now", NOW.isoformat(), "--json"],
+        [sys.executable, "-m", "selo_dagster", "night", "--json"],
         env=environ,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -118,23 +134,28 @@ def night(environ: dict[str, str]) -> tuple[float, float]:
     return usage.ru_utime + usage.ru_stime, time.perf_counter() - began
 
 
-def wait_until_it_answers() -> None:
-    """Wait for the port."""
+def ask(path: str) -> Any:
+    """Return the JSON of a good answer, else None."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{path}", timeout=10) as answer:
+            return json.loads(answer.read())
+    except OSError:
+        return None
 
-    async def ask() -> None:
-        end = time.perf_counter() + START_LIMIT_S
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", PORT)
-            except OSError:
-                if time.perf_counter() > end:
-                    raise
-                await asyncio.sleep(0.1)
-            else:
-                writer.close()
-                return
 
-    asyncio.run(ask())
+def held_back() -> bool:
+    """Tell whether the guard holds back what the daemon would launch."""
+    status = ask("/status")
+    return bool(status and status["guard"] and status["guard"]["holds_back"])
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for a condition."""
+    end = time.perf_counter() + START_LIMIT_S
+    while not holds():
+        if time.perf_counter() > end:
+            raise SystemExit(f"not ready: {ask('/livez')}")
+        time.sleep(0.5)
 
 
 def report(
@@ -153,7 +174,7 @@ def report(
     print(f"  statuses    {dict(sorted(load.statuses.items()))}")
     print("  latency     " + ", ".join(f"p{int(100 * p)} {load.percentile_ms(p):.1f} ms" for p in (0.5, 0.95, 0.99)))
     print(f"  longest     {1000 * max(load.latencies_s):.0f} ms")
-    print(f"  server      {server_s:.1f} s CPU, {1000 * server_s / sent:.2f} ms a request")
+    print(f"  HTTP app    {server_s:.1f} s CPU, {1000 * server_s / sent:.2f} ms a request")
     print(f"  night       of {people} people: {alone[0]:.1f} s CPU alone, {beside[0]:.1f} s beside the requests")
     print(f"  wall        {alone[1]:.1f} s alone, {beside[1]:.1f} s beside")
     print(f"  ratio       {beside[0] / alone[0]:.3f} x the night's CPU")
