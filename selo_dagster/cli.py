@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "night": "selo_dagster.operations.night:night_command",
     "pause": "selo_dagster.reflections.pause_commands:pause_command",
     "persona": "selo_dagster.sagas.persona_commands:persona",
+    "plan": "selo_dagster.operations.planning.command:plan_command",
     "question": "selo_dagster.reflections.questions.commands:question",
     "reflect": "selo_dagster.reflections.work_commands:reflect_command",
     "resume": "selo_dagster.reflections.pause_commands:resume_command",

@@ -43,6 +43,7 @@ def test_every_job_schedule_and_sensor_is_known_by_name_cron_zone_and_default_st
         "mantra_refresh",
         "one_off_reflections",
         "persona_reassessment",
+        "plan_night",
         "relationship_answer_audit",
         "relationship_questions",
         "saga_companion_notice",
@@ -57,7 +58,7 @@ def test_every_job_schedule_and_sensor_is_known_by_name_cron_zone_and_default_st
         "triggered_reflections",
         "weekly_reflections",
     ]
-    nightly = {"housekeeping": "40 3 * * *", "status_checks": "7 * * * *"}
+    nightly = {"housekeeping": "40 3 * * *", "plan_night": "15 * * * *", "status_checks": "7 * * * *"}
     # A saga is no matter of time: sensors start it.
     timed = [job for job in jobs if not job.startswith("saga_")]
     assert schedules == [(f"{job}_schedule", job, nightly.get(job, "*/15 * * * *"), "UTC", "RUNNING") for job in timed]
@@ -86,6 +87,7 @@ def test_assets_are_partitioned_by_users_with_lineage_from_what_is_read() -> Non
         "goals",
         "episodes",
         "persona_undo",
+        "night_plan",
     }
     chain = graph.get(dg.AssetKey("mantra"))
     assert {key.to_user_string() for key in chain.parent_keys} == {"daily_reflection"}

@@ -17,7 +17,7 @@ from selo_dagster.sagas.registry import registry
 from selo_dagster.store.base import metadata
 
 SENSORS: Final = ("alerts", "due_requests", "memory_events", "resource_guard", "saga_monitor", "saga_runs")
-OF_NO_KIND: Final = ("housekeeping", "status_checks", "sync_users")
+OF_NO_KIND: Final = ("housekeeping", "plan_night", "status_checks", "sync_users")
 """Jobs that are about no kind of reflection; each has a schedule."""
 NAMED: Final = {InstigatorType.SCHEDULE: "schedule", InstigatorType.SENSOR: "sensor"}
 """What can be switched off, and how it is called."""

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection
 
 from selo_dagster.people.local_days import Zones
 
@@ -35,6 +35,26 @@ class Enrolled:
     bad_zones: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Horizon:
+    """What a look ahead is asked. People on hold, by `free` (a condition on `users`), are left out."""
+
+    now: datetime
+    until: datetime
+    catchup_days: int
+    free: ColumnElement[bool]
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """People of one zone for whom a kind becomes due at `since`, and who have no row for it yet."""
+
+    zone: str
+    on: date
+    since: datetime
+    number: int
+
+
 class Cadence(Protocol):
     """When a kind is due: the only place that turns time or a cause into rows of the ledger."""
 
@@ -50,6 +70,10 @@ class Cadence(Protocol):
 
     def enrol(self, connection: Connection, kind: Kind, now: datetime, catchup_days: int) -> Enrolled:
         """Insert the rows that have become due, release those that waited. Idempotent."""
+        ...
+
+    def ahead(self, connection: Connection, kind: Kind, horizon: Horizon) -> list[Ahead]:
+        """Return whom `enrol` will find up to the end of the horizon, by what is there to read now. Writes nothing."""
         ...
 
     def open_dates(self, zones: Zones, now: datetime, catchup_days: int) -> tuple[date, ...]:

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, extract, false, func, or_, select
 from sqlalchemy.orm import aliased
 
+from selo_dagster.clock import UTC
 from selo_dagster.memory.stream import position
-from selo_dagster.people.history import chunked, zones_of
-from selo_dagster.people.local_days import Zones, date_at, window
+from selo_dagster.people.history import chunked, is_zone, zones_of
+from selo_dagster.people.local_days import Zones, date_at, last_ended, window, windows
 from selo_dagster.people.tables import ACTIVE, users
 from selo_dagster.reflections.activity.cadence import cadences, is_news, move_read
 from selo_dagster.reflections.answers import Answered
 from selo_dagster.reflections.cadences.facts import facts_of
-from selo_dagster.reflections.cadences.rows import Opening, row, was_on_hold
+from selo_dagster.reflections.cadences.rows import Opening, row, staying, was_on_hold
 from selo_dagster.reflections.days import READER
-from selo_dagster.reflections.kind import Enrolled, Kind
+from selo_dagster.reflections.kind import Ahead, Enrolled, Horizon, Kind
 from selo_dagster.reflections.states import CLAIMED, DEFERRED, DUE, FAILED, UNCHANGED, Reason
 from selo_dagster.reflections.tables import reflection_ledger
 from selo_dagster.store.types import instant_text
@@ -28,6 +29,7 @@ from selo_dagster.store.upsert import insert_missing
 ledger = reflection_ledger
 OPEN: Final = (DUE, CLAIMED, DEFERRED, FAILED)
 _BIT: Final = timedelta(microseconds=1)
+_QUARTER_S: Final = 900
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,47 @@ class ByActivity:
                     if not added:
                         move_read(connection, one.user_id, upto)
         return Enrolled(due, 0, paused, waiting)
+
+    def ahead(self, connection: Connection, kind: Kind, horizon: Horizon) -> list[Ahead]:
+        """Return whose unread comes due within the horizon, to the quarter of an hour.
+
+        What is due only at the end of its date is left out: the kind that reads the whole date reads it first.
+        """
+        mine = aliased(ledger)
+        busy = exists().where(mine.c.user_id == cadences.c.user_id, mine.c.kind == kind.name, mine.c.state.in_(OPEN))
+        seconds = extract("epoch", cadences.c.due_at)
+        quarter = (seconds - seconds % _QUARTER_S).label("quarter")
+        statement = (
+            select(users.c.zone, quarter, func.count().label("n"))
+            .join(users, users.c.id == cadences.c.user_id)
+            .where(
+                cadences.c.due_at <= horizon.until,
+                users.c.state == ACTIVE,
+                ~busy,
+                horizon.free,
+                exists().where(is_news(cadences.c.user_id, cadences.c.read_seq)),
+                *([] if self.after is None else [~self._at_day_end(connection, horizon)]),
+            )
+            .group_by(users.c.zone, quarter)
+        )
+        found = []
+        for one in connection.execute(statement):
+            # The look at the end of the quarter finds all of it.
+            since = datetime.fromtimestamp(int(one.quarter) + _QUARTER_S, UTC)
+            found.append(Ahead(one.zone, since.date(), since, one.n))
+        return found
+
+    def _at_day_end(self, connection: Connection, horizon: Horizon) -> ColumnElement[bool]:
+        ends: dict[datetime, list[str]] = {}
+        for (zone,) in connection.execute(select(users.c.zone).distinct()):
+            if is_zone(zone):
+                lived = staying(zone)
+                last = date_at(lived, horizon.until)
+                for one in windows(lived, last_ended(lived, horizon.now), last):
+                    ends.setdefault(one.end, []).append(zone)
+        return or_(
+            false(), *(and_(cadences.c.due_at == end, users.c.zone.in_(some)) for end, some in sorted(ends.items()))
+        )
 
     def _insert(
         self, connection: Connection, kind: Kind, user_id: str, on: date, since: datetime, now: datetime

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from selo_dagster.people.local_days import Zones, date_at
+from selo_dagster.people.tables import ACTIVE, users
 from selo_dagster.reflections.answers import Answered
 from selo_dagster.reflections.cadences.facts import facts_of
-from selo_dagster.reflections.kind import Enrolled, Kind
+from selo_dagster.reflections.kind import Ahead, Enrolled, Horizon, Kind
 from selo_dagster.reflections.states import DUE, SKIPPED, Reason
-from selo_dagster.reflections.tables import reflection_ledger
+from selo_dagster.reflections.tables import reflection_ledger, reflection_one_offs
 from selo_dagster.store.upsert import insert_missing_uncounted
+
+one_offs = reflection_one_offs
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,22 @@ class ByCause:
     def enrol(self, connection: Connection, kind: Kind, now: datetime, catchup_days: int) -> Enrolled:  # noqa: ARG002
         """Find nobody: see `ask`."""
         return Enrolled()
+
+    def ahead(self, connection: Connection, kind: Kind, horizon: Horizon) -> list[Ahead]:
+        """Return whose wish comes due within the horizon: of what will happen, nothing is known."""
+        waiting = connection.execute(
+            select(users.c.zone, one_offs.c.due_at, func.count().label("n"))
+            .join(users, users.c.id == one_offs.c.user_id)
+            .where(
+                one_offs.c.kind == kind.name,
+                one_offs.c.state == "waiting",
+                one_offs.c.due_at <= horizon.until,
+                users.c.state == ACTIVE,
+                horizon.free,
+            )
+            .group_by(users.c.zone, one_offs.c.due_at)
+        )
+        return [Ahead(row.zone, row.due_at.date(), row.due_at, row.n) for row in waiting]
 
     def open_dates(self, zones: Zones, now: datetime, catchup_days: int) -> tuple[date, ...]:  # noqa: ARG002
         """Return today: nothing else can be asked for."""

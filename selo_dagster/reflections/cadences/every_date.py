@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, or_, select, true, update
 
 from selo_dagster.people.history import chunked, is_zone, zones_of
-from selo_dagster.people.local_days import Zones, ended_dates, window
+from selo_dagster.people.local_days import Zones, ended_dates, last_ended, window
 from selo_dagster.people.tables import ACTIVE, users
 from selo_dagster.reflections.answers import Answered
 from selo_dagster.reflections.cadences.facts import facts_of
 from selo_dagster.reflections.cadences.rows import Opening, insert_group, insert_one, staying
-from selo_dagster.reflections.kind import Enrolled, Kind
+from selo_dagster.reflections.kind import Ahead, Enrolled, Horizon, Kind
 from selo_dagster.reflections.states import Reason
 from selo_dagster.reflections.tables import reflection_days
 
@@ -26,6 +27,7 @@ class _Group:
 
     zone: str
     opening: Opening
+    number: int
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,22 @@ class EveryDate:
             due += 0 if opening.reason else added
             _mark_enrolled(connection, reflection_days.c.user_id == user_id, opening.on)
         return Enrolled(due, too_old, paused, bad_zones=tuple(sorted(set(zones) - set(good))))
+
+    def ahead(self, connection: Connection, kind: Kind, horizon: Horizon) -> list[Ahead]:  # noqa: ARG002
+        """Return who has something to read on a date that ends within the horizon, or has ended unseen."""
+        good = [zone for (zone,) in connection.execute(select(users.c.zone).distinct()) if is_zone(zone)]
+        now, until, days = horizon.now, horizon.until, horizon.catchup_days
+        found = [
+            Ahead(group.zone, group.opening.on, group.opening.since, group.number)
+            for group in _groups(connection, good, now, days, until=until, free=horizon.free)
+            if group.opening.reason is None
+        ]
+        moved = list(_movers(connection, now, days, until=until, free=horizon.free))
+        live_in = _zones_now(connection, sorted({user_id for user_id, _ in moved}))
+        numbers = Counter(
+            (live_in[user_id], opening.on, opening.since) for user_id, opening in moved if opening.reason is None
+        )
+        return [*found, *(Ahead(*group, number) for group, number in sorted(numbers.items()))]
 
     def open_dates(self, zones: Zones, now: datetime, catchup_days: int) -> tuple[date, ...]:
         """Return every ended date within the catch-up."""
@@ -99,28 +117,35 @@ def ended_reason(cadence: Any, zones: Zones, on: date, now: datetime) -> str | N
     return Reason.NOT_ENDED if since > now else None
 
 
-def _groups(connection: Connection, zones: list[str], now: datetime, catchup_days: int) -> Iterator[_Group]:
-    bounds = {zone: ended_dates(staying(zone), now, catchup_days) for zone in zones}
-    # There are never more than three local dates in the world, so this OR stays short.
+def _groups(
+    connection: Connection,
+    zones: list[str],
+    now: datetime,
+    catchup_days: int,
+    *,
+    until: datetime | None = None,
+    free: ColumnElement[bool] | None = None,
+) -> Iterator[_Group]:
+    """Yield who is due now; with `until`, also whose date ends up to then, as will be found when it ends."""
     by_last: dict[date, list[str]] = {}
-    for zone, dates in bounds.items():
-        if dates:
-            by_last.setdefault(dates[0], []).append(zone)
+    for zone in zones:
+        by_last.setdefault(last_ended(staying(zone), until or now), []).append(zone)
+    # There are never more than three local dates in the world, so this OR stays short.
     ended = or_(
         false(),
         *(and_(reflection_days.c.on <= last, users.c.zone.in_(some)) for last, some in by_last.items()),
     )
     found = connection.execute(
-        _open_days(select(users.c.zone, reflection_days.c.on))
-        .where(users.c.moves == 0, ended)
+        _open_days(select(users.c.zone, reflection_days.c.on, func.count().label("n")))
+        .where(users.c.moves == 0, ended, true() if free is None else free)
         .group_by(users.c.zone, reflection_days.c.on)
         .order_by(reflection_days.c.on.desc(), users.c.zone)
     ).all()
     for row in found:
         lived = window(staying(row.zone), row.on)
         if lived is not None:
-            too_old = None if row.on in bounds[row.zone] else Reason.TOO_OLD
-            yield _Group(row.zone, Opening(row.on, lived.end, too_old))
+            recent = row.on in ended_dates(staying(row.zone), max(now, lived.end), catchup_days)
+            yield _Group(row.zone, Opening(row.on, lived.end, None if recent else Reason.TOO_OLD), row.n)
 
 
 def _open_days(statement: Select[Any]) -> Select[Any]:
@@ -148,6 +173,14 @@ def _enrol_group(connection: Connection, kind: Kind, group: _Group, now: datetim
     return added
 
 
+def _zones_now(connection: Connection, user_ids: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in chunked(user_ids):
+        rows = connection.execute(select(users.c.id, users.c.zone).where(users.c.id.in_(part)))
+        found.update({row.id: row.zone for row in rows})
+    return found
+
+
 def _mark_enrolled(connection: Connection, whose: ColumnElement[bool], on: date) -> None:
     connection.execute(
         update(reflection_days)
@@ -156,17 +189,25 @@ def _mark_enrolled(connection: Connection, whose: ColumnElement[bool], on: date)
     )
 
 
-def _movers(connection: Connection, now: datetime, catchup_days: int) -> Iterator[tuple[str, Opening]]:
-    latest = (now + timedelta(days=1)).date()
+def _movers(
+    connection: Connection,
+    now: datetime,
+    catchup_days: int,
+    *,
+    until: datetime | None = None,
+    free: ColumnElement[bool] | None = None,
+) -> Iterator[tuple[str, Opening]]:
+    end = until or now
+    latest = (end + timedelta(days=1)).date()
     rows = connection.execute(
         _open_days(select(reflection_days.c.user_id, reflection_days.c.on)).where(
-            users.c.moves > 0, reflection_days.c.on <= latest
+            users.c.moves > 0, reflection_days.c.on <= latest, true() if free is None else free
         )
     ).all()
     for part in chunked(sorted({row.user_id for row in rows})):
         zones = zones_of(connection, part)
         for row in (one for one in rows if one.user_id in zones):
             lived = window(zones[row.user_id], row.on)
-            if lived is not None and lived.end <= now:
-                recent = row.on in ended_dates(zones[row.user_id], now, catchup_days)
+            if lived is not None and lived.end <= end:
+                recent = row.on in ended_dates(zones[row.user_id], max(now, lived.end), catchup_days)
                 yield row.user_id, Opening(row.on, lived.end, None if recent else Reason.TOO_OLD)

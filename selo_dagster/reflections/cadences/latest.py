@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Date, Select, and_, exists, false, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Date, Select, and_, exists, false, func, literal, or_, select, update
 from sqlalchemy.orm import aliased
 
 from selo_dagster.memory.tables import memories
@@ -19,7 +20,7 @@ from selo_dagster.reflections.answers import Answered
 from selo_dagster.reflections.cadences.every_date import ended_reason
 from selo_dagster.reflections.cadences.facts import Facts, facts_of
 from selo_dagster.reflections.cadences.rows import Opening, insert_group, insert_one, staying
-from selo_dagster.reflections.kind import Enrolled, Kind
+from selo_dagster.reflections.kind import Ahead, Enrolled, Horizon, Kind
 from selo_dagster.reflections.states import (
     DEFERRED,
     DONE,
@@ -91,6 +92,31 @@ class Latest:
             too_old += added if opening.reason == Reason.TOO_OLD else 0
             waiting += added if opening.state == DEFERRED else 0
         return Enrolled(due + released, too_old, paused, waiting)
+
+    def ahead(self, connection: Connection, kind: Kind, horizon: Horizon) -> list[Ahead]:
+        """Return who has something to read of the latest dates of the horizon, or will have the parent's row.
+
+        Whoever moved is counted with the zone in which they live now.
+        """
+        found = []
+        coming: Counter[tuple[str, date]] = Counter()
+        if self.reads == "parent" and self.after is not None:
+            for parent in self.after.cadence.ahead(connection, self.after, horizon):
+                coming[parent.zone, parent.on] += parent.number
+        # Only answers are counted up to an instant; for the rest, one statement serves every clock.
+        alike: dict[tuple[date, datetime | None], list[_Due]] = {}
+        for one in self._openings(connection, horizon):
+            alike.setdefault((one.opening.on, one.end if self.reads == "answers" else None), []).append(one)
+        for (on, _), dues in alike.items():
+            whole = replace(dues[0], zones=tuple(zone for one in dues for zone in one.zones))
+            who = self._without_row(select(users.c.zone, func.count().label("n")), kind, whole).where(horizon.free)
+            there = {row.zone: row.n for row in connection.execute(who.group_by(users.c.zone))}
+            for one in dues:
+                for zone in one.zones:
+                    number = there.get(zone, 0) + coming[zone, on]
+                    if number:
+                        found.append(Ahead(zone, on, one.opening.since, number))
+        return found
 
     def open_dates(self, zones: Zones, now: datetime, catchup_days: int) -> tuple[date, ...]:
         """Return the latest date that is due, if it is within the catch-up."""
@@ -196,21 +222,34 @@ class Latest:
         for (on, since, reason, end), some in sorted(found.items(), key=lambda item: (item[0][0], item[0][1])):
             yield _Due(tuple(some), Opening(on, since, reason), end - timedelta(days=ANSWER_DAYS), end)
 
+    def _openings(self, connection: Connection, horizon: Horizon) -> Iterator[_Due]:
+        """Yield each date that is the latest at some instant of the horizon, as it will be found then."""
+        found: dict[tuple[date, datetime, datetime], list[str]] = {}
+        for zone in sorted(zone for (zone,) in connection.execute(select(users.c.zone).distinct()) if is_zone(zone)):
+            lived = staying(zone)
+            first, on = self._latest(lived, horizon.now), self._latest(lived, horizon.until)
+            while on >= first:
+                since, covered = self.since(lived, on), span(lived, on - timedelta(days=self.days - 1), on)
+                seen_at = horizon.now if since is None else max(horizon.now, since)
+                if since and covered and on in ended_dates(lived, seen_at, horizon.catchup_days):
+                    found.setdefault((on, since, covered.end), []).append(zone)
+                on = self.occurrence(on - timedelta(days=1))
+        for (on, since, end), some in sorted(found.items(), key=lambda item: item[0]):
+            yield _Due(tuple(some), Opening(on, since), end - timedelta(days=ANSWER_DAYS), end)
+
     def _unenrolled(self, kind: Kind, one: _Due) -> Select[Any]:
+        return self._without_row(select(users.c.id), kind, one).where(users.c.moves == 0).order_by(users.c.id)
+
+    def _without_row(self, statement: Select[Any], kind: Kind, one: _Due) -> Select[Any]:
         mine = aliased(ledger)
         there = exists().where(
             mine.c.user_id == users.c.id, mine.c.kind == kind.name, mine.c.key == one.opening.on.isoformat()
         )
-        return (
-            select(users.c.id)
-            .where(
-                users.c.zone.in_(one.zones),
-                users.c.moves == 0,
-                users.c.state == ACTIVE,
-                self._something(users.c.id, one.opening.on, one.end),
-                ~there,
-            )
-            .order_by(users.c.id)
+        return statement.where(
+            users.c.zone.in_(one.zones),
+            users.c.state == ACTIVE,
+            self._something(users.c.id, one.opening.on, one.end),
+            ~there,
         )
 
     def _something(self, user_id: ColumnElement[Any], on: date, end: datetime) -> ColumnElement[bool]:

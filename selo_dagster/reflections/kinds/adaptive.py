@@ -35,5 +35,6 @@ ADAPTIVE: Final = Kind(
     words=(70, 200),
     upstream=("messages", "memories"),
     place=80,
+    priority=5,
     on_settled=_read,
 )
