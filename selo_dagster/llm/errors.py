@@ -25,6 +25,10 @@ BACK_OFF: Final[frozenset[str]] = frozenset({"timeout", "rate_limited", "overloa
 """Faults that say the server has too much to do: fewer calls at the same time."""
 
 
+OF_THE_ENDPOINT: Final[frozenset[str]] = frozenset({"timeout", "connection", "overloaded", "server_error", "auth"})
+"""Faults that concern everybody who asks this server, where they come one after the other."""
+
+
 class ModelError(Exception):
     """A call that gave no answer. retry_after_s: what the server asked for, in seconds."""
 

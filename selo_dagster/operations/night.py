@@ -46,6 +46,8 @@ def night_command(*, now: str | None, as_json: bool) -> int:
             [(name, *(counts[one] for one in happened)) for name, counts in night.kinds.items()],
         )
         print_sagas(night.sagas)
+    if night.parked is not None:
+        click.echo(f"selo: {night.parked}", err=True)
     return int(night.needs_a_person)
 
 

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from selo_dagster.llm.breaker import Standing
+from selo_dagster.llm.tables import CLOSED
 from selo_dagster.operations.self_check import SENSORS
+from selo_dagster.output import instant
 from selo_dagster.reflections.kinds import KINDS
 from selo_dagster.reflections.states import DEAD
 from selo_dagster.resources.guard import Verdict
@@ -174,6 +177,22 @@ def missing_problems(missing: Sequence[str], stopped: Sequence[str]) -> list[Pro
     return found + [
         Problem(f"{name.split(' ', 1)[0]}_stopped", f"{name} is switched off", name.split(" ", 1)[1])
         for name in stopped
+    ]
+
+
+PROVIDER_DOWN_AFTER_S: Final = 300.0
+"""Seconds of an outage of the model's server after which a person is told."""
+
+
+def provider_problems(host: str, standing: Standing) -> list[Problem]:
+    """Return the problem of a model's server that has been gone for minutes."""
+    if standing.state == CLOSED or standing.down_s < PROVIDER_DOWN_AFTER_S:
+        return []
+    since = "" if standing.opened_at is None else f" since {instant(standing.opened_at)}"
+    return [
+        Problem(
+            "provider_down", f"the model's server {host} has been gone{since}: what needs it waits, and loses nothing"
+        )
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
+from selo_dagster.llm.breaker import Standing, breaker_of
 from selo_dagster.memory.stream import NUMBERING, position
 from selo_dagster.memory.tables import events
 from selo_dagster.operations.job_status import last_runs
@@ -19,6 +20,7 @@ from selo_dagster.operations.problems import (
     late_one_offs,
     missing_problems,
     parked_problems,
+    provider_problems,
     saga_problems,
     saturated,
     silent_ones,
@@ -66,10 +68,13 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
     stranded = missing_definitions(connection, registry(), now)
     guard = verdict_now(connection) if settings.resource_guard else None
     asked = _one_offs(connection, now)
+    breaker = breaker_of(settings)
+    provider = Standing() if breaker is None else breaker.standing(connection)
     problems = [
         *zone_problems(bad_zones(connection)),
         *missing_problems(checked.missing, checked.switched_off),
         *guard_problems(guard, settings),
+        *([] if breaker is None else provider_problems(breaker.endpoint.host, provider)),
         *late_one_offs(asked),
         *(found for name in kinds for found in kind_problems(name, kinds[name])),
         *job_problems(jobs),
@@ -109,6 +114,7 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
         },
         "kinds": kinds,
         "jobs": jobs,
+        "model": None if breaker is None else _endpoint(breaker.endpoint.host, provider),
         "guard": _shown(guard),
         "guard_switched_on": settings.resource_guard,
         "paused": [
@@ -138,6 +144,15 @@ def _one_offs(connection: Connection, now: datetime) -> dict[str, int]:
     )
     late = sum((row.placed_at - row.due_at).total_seconds() > LATE_ONE_OFF_S for row in placed)
     return {"waiting": waiting, "overdue": overdue, "placed_late": late}
+
+
+def _endpoint(host: str, standing: Standing) -> dict[str, Any]:
+    return {
+        "endpoint": host,
+        "state": standing.state,
+        "since": None if standing.since is None else instant(standing.since),
+        "opened": standing.times_opened,
+    }
 
 
 def _shown(verdict: Verdict | None) -> dict[str, Any] | None:

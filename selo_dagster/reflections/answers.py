@@ -9,14 +9,17 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from selo_dagster.errors import SeloError
+from selo_dagster.llm.breaker import breaker_of
 from selo_dagster.people.history import zones_of
 from selo_dagster.people.local_days import Zones
 from selo_dagster.people.lookup import lookup
 from selo_dagster.reflections.kind import Kind
+from selo_dagster.reflections.outage import asks, sentence
 from selo_dagster.reflections.pauses import pause_of
 from selo_dagster.reflections.states import CLAIMED, DEFERRED, DONE, DUE, FAILED, SKIPPED, Reason, waiting_for
 from selo_dagster.reflections.tables import reflection_ledger
 from selo_dagster.resources.guard import verdict_now
+from selo_dagster.settings import process_settings
 
 _SENTENCES = {
     Reason.NEVER_INTERACTED: "There is no message by this person and no memory of them up to that date.",
@@ -89,8 +92,20 @@ def why(connection: Connection, kind: Kind, user_id: str, zones: Zones, on: date
         else Answered(row.state, row.reason, _of_row(row))
     )
     if found.outcome in {DUE, FAILED, DEFERRED} and (row is None or row.ready_at is not None or row.state == DEFERRED):
-        return _held_back(connection, kind, user_id) or found
+        return _held_back(connection, kind, user_id) or _parked(connection, kind) or found
     return found
+
+
+def _parked(connection: Connection, kind: Kind) -> Answered | None:
+    settings = process_settings()
+    breaker = breaker_of(settings)
+    if breaker is None or not asks(kind):
+        return None
+    standing = breaker.standing(connection)
+    if not standing.is_open:
+        return None
+    said = sentence(settings, standing)
+    return Answered(DEFERRED, Reason.PROVIDER_DOWN, f"{said[0].upper()}{said[1:]}; this waits and loses no attempt.")
 
 
 def _held_back(connection: Connection, kind: Kind, user_id: str) -> Answered | None:

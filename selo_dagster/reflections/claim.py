@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, insert, or_, select, tuple_, update
 
+from selo_dagster.llm.breaker import Place
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.pauses import free_now
 from selo_dagster.reflections.states import CLAIMED, DEAD, DUE
@@ -49,6 +50,25 @@ class Claim:
     def tries(self) -> int:
         """Attempts that count: those since somebody last asked for it by hand."""
         return self.attempts - self.forgiven
+
+
+@dataclass(frozen=True)
+class OldestFirst:
+    """The order after an outage: by when they came due. after: first those behind this place, then from the beginning.
+
+    Whatever fails whenever it is asked for must not stand in front of all the others for ever.
+    """
+
+    after: Place | None = None
+
+    @property
+    def columns(self) -> list[ColumnElement[Any]]:
+        """What to order by."""
+        row = ledger.c
+        if self.after is None:
+            return [row.since, row.id]
+        behind = or_(row.since > self.after.since, and_(row.since == self.after.since, row.id > self.after.id))
+        return [case((behind, 0), else_=1), row.since, row.id]
 
 
 def take_back_expired(connection: Connection, kind: Kind, now: datetime) -> int:
@@ -96,8 +116,9 @@ def claim(
     limit: int,
     request_id: str | None = None,
     alone: bool = False,
+    order: OldestFirst | None = None,
 ) -> list[Claim]:
-    """Claim up to `limit` rows that are ready, newest date first across everybody.
+    """Claim up to `limit` rows that are ready, newest date first across everybody unless `order` says otherwise.
 
     request_id: only rows of that explicit request. alone: only rows whose claim was lost twice already, which
     the caller works on one at a time and with nothing else in its hands. What is paused stays where it is.
@@ -105,7 +126,7 @@ def claim(
     free = free_now(connection, kind.name)
     if free is None:
         return []
-    chosen = _ready(connection, kind, now, request_id, limit, free, alone=alone)
+    chosen = _ready(connection, kind, now, request_id, limit, free, alone=alone, order=order)
     if not chosen:
         return []
     rows = connection.execute(
@@ -149,6 +170,7 @@ def _ready(
     free: ColumnElement[bool],
     *,
     alone: bool,
+    order: OldestFirst | None,
 ) -> list[int]:
     mine = [] if request_id is None else [ledger.c.request_id == request_id]
     lost_often = ledger.c.lost >= ALONE_AFTER_LOST
@@ -163,7 +185,7 @@ def _ready(
                 free,
                 *mine,
             )
-            .order_by(ledger.c.on.desc(), ledger.c.id)
+            .order_by(*([ledger.c.on.desc(), ledger.c.id] if order is None else order.columns))
             .limit(limit)
             .with_for_update(skip_locked=True)
         ).scalars()
@@ -223,3 +245,28 @@ def release(connection: Connection, claims: list[Claim]) -> int:
     return connection.execute(
         update(ledger).where(_still_held(claims)).values(state=DUE, ready_at=ledger.c.since, lease_until=None)
     ).rowcount
+
+
+def park(connection: Connection, one: Claim, calls: int) -> bool:
+    """Give back a claim whose call found no server: due as before, and the attempt does not count.
+
+    calls: requests that it took, which the row keeps. False: the claim was lost.
+    """
+    held = connection.execute(
+        update(ledger)
+        .where(_still_held([one]))
+        .values(
+            state=DUE,
+            ready_at=ledger.c.since,
+            lease_until=None,
+            attempts=ledger.c.attempts - 1,
+            model_calls=ledger.c.model_calls + calls,
+        )
+    ).rowcount
+    attempts = reflection_attempts.c
+    connection.execute(
+        delete(reflection_attempts).where(
+            attempts.ledger_id == one.id, attempts.epoch == one.epoch, attempts.outcome == RUNNING
+        )
+    )
+    return bool(held)

@@ -15,15 +15,18 @@ from datetime import datetime
 from random import Random
 from typing import Final, TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from selo_dagster.clock import Clock
+from selo_dagster.llm.breaker import Breaker
 from selo_dagster.llm.protocol import LanguageModel
 from selo_dagster.reflections.claim import Claim, begin_attempts, claim, release, renew, take_back_expired
 from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.gather import gather
 from selo_dagster.reflections.generate import Generated, Limits, generate
 from selo_dagster.reflections.kind import Kind
+from selo_dagster.reflections.outage import PARKED, Gate, Parked, Pass, gate_of
 from selo_dagster.reflections.prompt import prompt_for
 from selo_dagster.reflections.retry import Failure, failure_of, look_again_at, may_try_again, next_attempt_at
 from selo_dagster.reflections.settle import (
@@ -77,7 +80,10 @@ class CohortLimits:
 
 @dataclass(frozen=True)
 class Tools:
-    """What the engine is given instead of reaching for it. on_made: asks for what follows from a reflection."""
+    """What the engine is given instead of reaching for it. on_made: asks for what follows from a reflection.
+
+    breaker: of the model's endpoint, None where there is none.
+    """
 
     store: Store
     model: LanguageModel
@@ -86,13 +92,15 @@ class Tools:
     new_id: Callable[[], str]
     on_made: OnMade | None = None
     monotonic: Callable[[], float] = time.monotonic
+    breaker: Breaker | None = None
 
 
 @dataclass
 class Cohort:
     """One run's work. `sink` is called with each settlement, from the engine's own thread.
 
-    held_back: asked before each claim, in a thread; true ends the run as if nothing more were due.
+    held_back: asked before each claim, in a thread; true ends the run as if nothing more were due. So does a server
+    that is gone; by_hand: somebody is waiting, who may find out at once whether it is back.
     """
 
     kind: Kind
@@ -102,6 +110,7 @@ class Cohort:
     sink: Callable[[Settlement], None]
     request_id: str | None = None
     held_back: Callable[[], bool] = lambda: False
+    by_hand: bool = False
     _queue: deque[tuple[Claim, Context | Nothing]] = field(default_factory=deque)
     _held: dict[int, Claim] = field(default_factory=dict)
     _supply: str = _FLOWING
@@ -111,6 +120,7 @@ class Cohort:
     _threads: ThreadPoolExecutor = field(init=False, repr=False)
     _first: ThreadPoolExecutor = field(init=False, repr=False)
     _spans: CohortSpans = field(init=False, repr=False)
+    _gate: Gate = field(init=False, repr=False)
 
     async def run(self) -> None:
         """Claim, reflect and commit until nothing is due, the deadline is near, or `stop` was called.
@@ -119,6 +129,14 @@ class Cohort:
         stay claimed, and their lease gives them to the next run.
         """
         self._spans = CohortSpans(self.run_id, self.kind.name, self.tools.model.name)
+        self._gate = gate_of(
+            self.tools.breaker,
+            self.tools.store,
+            self.kind,
+            self.run_id,
+            probe_s=self.limits.person.person_s + self.limits.lease_s,
+            at_once=self.by_hand,
+        )
         with self._spans.cohort():
             await self._run()
 
@@ -151,6 +169,10 @@ class Cohort:
                 self._changed.clear()
                 if self.tools.monotonic() < deadline:
                     await self._refill(busy=bool(running))
+                    if self._gate.parked:
+                        # Whatever is in hand stays held until it is released at the end.
+                        self._queue.clear()
+                        self._supply = _EMPTY
                     running |= await self._begin(
                         min(self._room(), TASKS_A_CALL * self.limits.concurrency - len(running))
                     )
@@ -175,11 +197,18 @@ class Cohort:
         """Return how many calls may begin: a slot is free when its call has ended, not when it is stored."""
         capacity = self.tools.model.capacity
         most = self.limits.concurrency if capacity is None else min(capacity, self.limits.concurrency)
-        return most - self._calling
+        return self._gate.room(most) - self._calling
 
     async def _refill(self, *, busy: bool) -> None:
         """Claim the next chunk when the queue runs low; whoever must be alone waits until nobody is busy."""
         idle = not busy and not self._queue
+        if self._gate.probing:
+            if not idle:
+                return
+            # What was claimed came to nothing before any call.
+            await self._in_first_thread(self._gate.give_back)
+        if self._gate.careful and self._queue:
+            return
         if idle and self._supply == _DRY:
             await self._claim_chunk(alone=True)
             if not self._queue:
@@ -191,8 +220,13 @@ class Cohort:
         if await self._in_first_thread(self.held_back):
             self._supply = _EMPTY
             return
-        claims = await self._in_first_thread(self._claim, alone)
+        allowed = await self._in_first_thread(self._gate.look)
+        if allowed is None:
+            self._supply = _EMPTY
+            return
+        claims = await self._in_first_thread(self._claim, alone, allowed)
         if not claims:
+            await self._in_first_thread(self._gate.give_back)
             if not alone:
                 self._supply = _DRY
             return
@@ -200,8 +234,9 @@ class Cohort:
         contexts = await self._in_first_thread(self._gather, claims)
         self._queue.extend((one, contexts[one.id]) for one in claims)
 
-    def _claim(self, alone: bool) -> list[Claim]:
+    def _claim(self, alone: bool, allowed: Pass) -> list[Claim]:
         now = self.tools.clock.now()
+        most = 1 if alone else self.limits.chunk
         with self.tools.store.write() as connection:
             take_back_expired(connection, self.kind, now)
             claims = claim(
@@ -210,9 +245,10 @@ class Cohort:
                 run_id=self.run_id,
                 now=now,
                 lease_s=self.limits.lease_s,
-                limit=1 if alone else self.limits.chunk,
+                limit=most if allowed.rows is None else min(most, allowed.rows),
                 alone=alone,
                 request_id=self.request_id,
+                order=allowed.order,
             )
             self._spans.claimed(connection, claims)
             return claims
@@ -246,16 +282,21 @@ class Cohort:
         try:
             with self._spans.reflect(one, self.tools.clock.now()) as told:
                 settlement = await self._settled(one, found)
-                tell_settled(told, settlement)
+                if isinstance(settlement, Parked):
+                    told.tell(outcome="parked")
+                else:
+                    tell_settled(told, settlement)
         finally:
             self._changed.set()
         self._held.pop(one.id, None)
+        if isinstance(settlement, Parked):
+            return
         if settlement is None:
             log.warning("the claim of ledger row %d was lost: nothing was stored", one.id)
         else:
             self.sink(settlement)
 
-    async def _settled(self, one: Claim, found: Context | Nothing | Generated) -> Settlement | None:
+    async def _settled(self, one: Claim, found: Context | Nothing | Generated) -> Settlement | Parked | None:
         started = self.tools.monotonic()
         if self.kind.shape.task is None and isinstance(found, Context):
             found = self._computed(found)
@@ -275,7 +316,7 @@ class Cohort:
         made = self.kind.shape.computed(context, self.tools.new_id)
         return made if isinstance(made, Nothing) else Generated(made, Cost())
 
-    async def _reflect(self, one: Claim, context: Context, started: float) -> Settlement | None:
+    async def _reflect(self, one: Claim, context: Context, started: float) -> Settlement | Parked | None:
         limits = self.limits.person
         kind = self.kind.caused_by(one.cause)
         prompt = prompt_for(context, kind, limits.call_s)
@@ -288,7 +329,9 @@ class Cohort:
         except Exception as broken:  # noqa: BLE001 - one person's failure is theirs alone, recorded by its class
             failure = failure_of(broken)
             spent = Cost(seconds=self.tools.monotonic() - started, model_calls=failure.calls)
-            return await self._commit(self._settle_failed, one, failure, prompt.input_hash, spent)
+            return await self._commit(self._settle_call_failed, one, broken, failure, prompt.input_hash, spent)
+        if self._gate.listening:
+            await self._in_thread(self._gate.answered)
         return await self._settle(one, generated, prompt.input_hash, context.read_upto)
 
     async def _settle(
@@ -333,21 +376,34 @@ class Cohort:
             return None
         return lambda connection: on_settled(connection, one, read_upto)
 
-    def _settle_failed(self, one: Claim, failure: Failure, input_hash: str, spent: Cost) -> Settlement | None:
-        now = self.tools.clock.now()
+    def _settle_call_failed(
+        self, one: Claim, broken: Exception, failure: Failure, input_hash: str, spent: Cost
+    ) -> Settlement | Parked | None:
         with self.tools.store.write() as connection:
-            before = same_before(connection, one, input_hash, FAILED, failure.error_class)
-            return settle_failed(
-                connection,
-                one,
-                failure.error_class,
-                input_hash=input_hash,
-                retry_at=self._retry_at(
-                    one, now, transient=failure.transient, same=before, retry_after_s=failure.retry_after_s
-                ),
-                cost=spent,
-                now=now,
-            )
+            if self._gate.failed(connection, one, broken, failure.calls):
+                return PARKED
+            return self._fail(connection, one, failure, input_hash, spent)
+
+    def _settle_failed(self, one: Claim, failure: Failure, input_hash: str, spent: Cost) -> Settlement | None:
+        with self.tools.store.write() as connection:
+            return self._fail(connection, one, failure, input_hash, spent)
+
+    def _fail(
+        self, connection: Connection, one: Claim, failure: Failure, input_hash: str, spent: Cost
+    ) -> Settlement | None:
+        now = self.tools.clock.now()
+        before = same_before(connection, one, input_hash, FAILED, failure.error_class)
+        return settle_failed(
+            connection,
+            one,
+            failure.error_class,
+            input_hash=input_hash,
+            retry_at=self._retry_at(
+                one, now, transient=failure.transient, same=before, retry_after_s=failure.retry_after_s
+            ),
+            cost=spent,
+            now=now,
+        )
 
     def _retry_at(
         self, one: Claim, now: datetime, *, transient: bool, same: int, retry_after_s: float | None = None
@@ -371,6 +427,7 @@ class Cohort:
     def _release_rest(self) -> None:
         with self.tools.store.write() as connection:
             release(connection, list(self._held.values()))
+        self._gate.give_back()
 
     async def _beat(self) -> None:
         while True:

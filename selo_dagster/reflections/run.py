@@ -106,6 +106,7 @@ class ReflectionRun:
                 sink=lambda _: None,
                 request_id=request_id,
                 held_back=self._held_back(store, settings),
+                by_hand=not self._asked_by_a_tick(),
             )
             for batch in settlements(cohort):
                 self._show(store, batch)
@@ -124,9 +125,12 @@ class ReflectionRun:
 
     def _held_back(self, store: Store, settings: Settings) -> Callable[[], bool]:
         # Whoever launches a run by hand wants it done; what a tick asked for goes on only while there is room.
-        if not ASKED_BY_A_TICK.intersection(self.context.run.tags):
+        if not self._asked_by_a_tick():
             return lambda: False
         return lambda: held_back(store, settings) is not None
+
+    def _asked_by_a_tick(self) -> bool:
+        return bool(ASKED_BY_A_TICK.intersection(self.context.run.tags))
 
     def _place(self, store: Store, settings: Settings, clock: Clock, on: dt.date | None) -> str | None:
         if self.partitions is None:

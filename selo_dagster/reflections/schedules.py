@@ -9,12 +9,15 @@ import dagster as dg
 
 from selo_dagster.boundary import private_boundary
 from selo_dagster.clock import Clock, SystemClock
+from selo_dagster.llm.breaker import Standing
+from selo_dagster.llm.tables import CLOSED
 from selo_dagster.people.partitions import sync_partitions
 from selo_dagster.reflections.due import ready_count
 from selo_dagster.reflections.holding import Guard, held_back
 from selo_dagster.reflections.jobs import KIND_TAG
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.look import look
+from selo_dagster.reflections.outage import asks, sentence, standing_now
 from selo_dagster.settings import process_settings
 from selo_dagster.store.heartbeats import beat
 from selo_dagster.store.opening import open_store
@@ -57,6 +60,7 @@ def _tick(
         found = look(store, kind, now, settings.catchup_days)
         sync_partitions(store, context.instance)
         held = guard(store, settings)
+        standing = standing_now(store, settings) if asks(kind) else Standing()
         with store.read() as connection:
             ready = ready_count(connection, kind, now)
         with store.write() as connection:
@@ -70,9 +74,15 @@ def _tick(
         # Nothing is put off in the ledger: the first tick after it opens finds the same rows.
         yield dg.SkipReason(f"{ready} ready, held back by the resource guard: {held.sentence}")
         return
+    if ready and standing.is_open and not standing.probe_due:
+        yield dg.SkipReason(f"{ready} ready, parked: {sentence(settings, standing)}")
+        return
     for zone in found.bad_zones:
         context.log.warning(f"people in zone {zone!r} cannot be enrolled: there is no such zone")
     wanted = runs_wanted(ready, settings.cohort_size, waiting)
+    if standing.state != CLOSED:
+        # One finds out whether the server is back, or shares what room there is.
+        wanted = min(wanted, 1)
     if not wanted:
         yield dg.SkipReason(f"{ready} ready, {found.due} newly due, {found.too_old} too old, {waiting} runs waiting")
         return

@@ -1,18 +1,22 @@
 """The sensor that looks between the schedules' ticks: what is due again, and what dead runs left behind."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 import dagster as dg
 
 from selo_dagster.boundary import private_boundary
 from selo_dagster.clock import Clock, SystemClock
 from selo_dagster.dead_runs import end_dead_runs
+from selo_dagster.llm.breaker import Standing
+from selo_dagster.llm.tables import CLOSED
 from selo_dagster.reflections.claim import take_back_expired
 from selo_dagster.reflections.due import ready_count
 from selo_dagster.reflections.holding import Guard, held_back
 from selo_dagster.reflections.jobs import KIND_TAG
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.one_offs import place_due
+from selo_dagster.reflections.outage import asks, standing_now, who_probes
 from selo_dagster.reflections.report import runs_alive, runs_past_their_lease
 from selo_dagster.reflections.schedules import NOT_YET_CLAIMING, runs_wanted
 from selo_dagster.settings import process_settings
@@ -65,6 +69,8 @@ def _tick(
         late = runs_past_their_lease(connection)
     found |= {"runs_ended": dead} if (dead := end_dead_runs(context.instance, late)) else {}
     asked = 0
+    standing = standing_now(store, settings)
+    parked: dict[str, int] = {}
     for kind in kinds.values():
         with store.write() as connection:
             taken_back = take_back_expired(connection, kind, now)
@@ -77,16 +83,38 @@ def _tick(
         if held is not None:
             found["held_back"] = found.get("held_back", 0) + ready
             continue
+        if standing.state != CLOSED and asks(kind):
+            parked[kind.name] = ready
+            continue
         with store.read() as connection:
             alive = set(connection.execute(runs_alive()).scalars())
         under_way = _under_way(context.instance, kind, alive, now.timestamp())
         for _ in range(runs_wanted(ready, cohort_size, under_way)):
             asked += 1
             yield dg.RunRequest(job_name=kind.job, tags={KIND_TAG: kind.name})
+    if parked:
+        found["parked"] = sum(parked.values())
+        chosen = _one_at_a_time(context.instance, store, [kinds[name] for name in parked], standing, now)
+        if chosen is not None:
+            asked += 1
+            yield dg.RunRequest(job_name=chosen.job, tags={KIND_TAG: chosen.name})
     with store.write() as connection:
         beat(connection, NAME, found)
     if not asked:
         yield dg.SkipReason(", ".join(f"{what} {number}" for what, number in found.items()) or "nothing is ready")
+
+
+def _one_at_a_time(
+    instance: dg.DagsterInstance, store: Store, parked: Sequence[Kind], standing: Standing, now: datetime
+) -> Kind | None:
+    """Return the kind of which one run may find out whether the model's server is back, or use what room there is."""
+    if standing.is_open and not standing.probe_due:
+        return None
+    with store.read() as connection:
+        alive = set(connection.execute(runs_alive()).scalars())
+    if any(_under_way(instance, kind, alive, now.timestamp()) for kind in parked):
+        return None
+    return who_probes(parked, standing)
 
 
 def _under_way(instance: dg.DagsterInstance, kind: Kind, alive: set[str], now: float) -> int:

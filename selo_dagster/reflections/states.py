@@ -45,6 +45,7 @@ class Reason:
     QUEUE_FULL: Final = "queue_full"
     NOTHING_TO_ASK: Final = "nothing_to_ask"
     RESOURCES: Final = "resources"
+    PROVIDER_DOWN: Final = "provider_down"
     CANCELLED: Final = "cancelled"
     SOURCE_GONE: Final = "source_gone"
 

@@ -38,6 +38,11 @@ class Told:
             # Nobody's fault: the run itself could not be made.
             self.failures.append(ran.failure)
 
+    def tell_parked(self, why: str | None) -> None:
+        """Take in why some of it still waits, if some does; once, however often it is said."""
+        if why is not None and why not in self.failures:
+            self.failures.append(why)
+
     def counts(self) -> dict[str, int]:
         """Return the number of each outcome."""
         return counted([one.outcome for one in self.replies] + [one.outcome for one in self.settled])

@@ -6,6 +6,7 @@ from random import Random, SystemRandom
 from uuid import uuid4
 
 from selo_dagster.clock import Clock
+from selo_dagster.llm.breaker import breaker_of
 from selo_dagster.llm.opening import language_model
 from selo_dagster.reflections.cohort import CohortLimits, Tools
 from selo_dagster.reflections.generate import Limits
@@ -28,6 +29,7 @@ def tools_for(store: Store, settings: Settings, clock: Clock, kind: Kind, *, ran
         random=chance,
         new_id=lambda: uuid4().hex,
         on_made=Downstream(registry(), settings),
+        breaker=breaker_of(settings),
     )
 
 

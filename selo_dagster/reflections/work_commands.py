@@ -21,6 +21,7 @@ from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.kinds import kind_named
 from selo_dagster.reflections.launch import Ran, run_here
 from selo_dagster.reflections.look import look
+from selo_dagster.reflections.outage import parked_now
 from selo_dagster.reflections.plan import Planned, planned
 from selo_dagster.reflections.progress import progress
 from selo_dagster.reflections.report import settled_any
@@ -95,7 +96,7 @@ def work_here() -> Iterator[tuple[Settings, Store, dg.DagsterInstance]]:
 def until_nothing_is_due(
     store: Store, instance: dg.DagsterInstance, settings: Settings, clock: Clock, kind: Kind, now: str | None
 ) -> Iterator[Ran]:
-    """Run the job of a kind until its rows are done or put off; yields each run that ended."""
+    """Run the job of a kind until its rows are done, put off or parked; yields each run that ended."""
     while True:
         look(store, kind, clock.now(), settings.catchup_days)
         with store.read() as connection:
@@ -108,6 +109,8 @@ def until_nothing_is_due(
         with store.read() as connection:
             after = ready_count(connection, kind, clock.now())
             settled = settled_any(connection, ran.run_id)
+        if parked_now(store, settings, kind):
+            return
         if after >= before and not settled:
             # A run that settles nothing would be repeated for ever. One that did may find more than before: another
             # machine is lost, and what it held has come back meanwhile.
@@ -128,10 +131,12 @@ def _reflect_on(
     if wish.users is None and wish.on is None:
         for ran in until_nothing_is_due(store, instance, settings, clock, kind, now):
             told.add_run(store, ran)
+        told.tell_parked(parked_now(store, settings, kind))
         return
     told.replies += place(store, kind, wish, clock.now(), settings.catchup_days)
     with progress(store, kind, clock):
         told.add_run(store, run_here(store, instance, kind, _config(now=now, request=wish.request_id)))
+    told.tell_parked(parked_now(store, settings, kind))
 
 
 def _print_plan(kind: Kind, plan: Planned, *, as_json: bool) -> int:

@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from selo_dagster.clock import Clock
+from selo_dagster.llm.breaker import Breaker
 from selo_dagster.sagas.definition import Retry
 from selo_dagster.sagas.journal import Token
 from selo_dagster.store.engine import Store
@@ -25,13 +26,17 @@ OUTSIDE_AT_ONCE: Final = 8
 
 @dataclass(frozen=True)
 class Tools:
-    """What the engine is given instead of reaching for it. random: for jitter; monotonic: seconds, for durations."""
+    """What the engine is given instead of reaching for it. random: for jitter; monotonic: seconds, for durations.
+
+    breaker: of the model's endpoint, for steps that ask it.
+    """
 
     store: Store
     clock: Clock
     random: Random
     monotonic: Callable[[], float] = time.monotonic
     chunk: int = CHUNK
+    breaker: Breaker | None = None
 
 
 @dataclass

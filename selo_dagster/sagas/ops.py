@@ -11,6 +11,7 @@ from sqlalchemy import Connection, exists, select
 
 from selo_dagster.boundary import private_boundary
 from selo_dagster.clock import Clock, clock_at
+from selo_dagster.llm.breaker import breaker_of
 from selo_dagster.sagas.assets import show_ends
 from selo_dagster.sagas.carry_out import forward_step
 from selo_dagster.sagas.carrying import put_off
@@ -238,7 +239,7 @@ def verdict_op(saga: Saga) -> dg.OpDefinition:
 
 
 def _tools(store: Store, context: dg.OpExecutionContext) -> Tools:
-    return Tools(store, _clock(context), SystemRandom())
+    return Tools(store, _clock(context), SystemRandom(), breaker=breaker_of(process_settings()))
 
 
 def _clock(context: dg.OpExecutionContext) -> Clock:

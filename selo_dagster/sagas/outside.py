@@ -15,6 +15,7 @@ from selo_dagster.sagas.faults import Fault, fault_of
 from selo_dagster.sagas.given import Done, Probed
 from selo_dagster.sagas.journal import Held, Token, fence, note_attempts, note_progress, step_row, steps_of, write_steps
 from selo_dagster.sagas.limited import limited
+from selo_dagster.sagas.provider import Provider, provider_of
 from selo_dagster.sagas.states import FORWARD, StepState
 from selo_dagster.sagas.traced import StepSpans, step_spans
 from selo_dagster.sagas.turning import doubt, overdue, past_pivot, turn_round
@@ -29,8 +30,11 @@ def outside_step(tools: Tools, saga: Saga, step: Step, tokens: Sequence[Token], 
     """Carry a step out for everybody of a cohort who has not come through it yet, some at a time. R1, R5."""
     started = tools.monotonic()
     report = Report()
-    with ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="selo-saga") as sagas_at_once:
-        work = [sagas_at_once.submit(_Outside(tools, saga, step, run_id).one, token) for token in sorted(tokens)]
+    provider = provider_of(tools, step, run_id)
+    at_once = provider.room(OUTSIDE_AT_ONCE)
+    with ThreadPoolExecutor(at_once, thread_name_prefix="selo-saga") as sagas_at_once:
+        outside = _Outside(tools, saga, step, run_id, provider)
+        work = [sagas_at_once.submit(outside.one, token) for token in sorted(tokens)]
         for token, future in zip(sorted(tokens), work, strict=True):
             came, detail, cause = future.result()
             report.cause = cause or report.cause
@@ -44,6 +48,7 @@ def outside_step(tools: Tools, saga: Saga, step: Step, tokens: Sequence[Token], 
                 report.passing[token[0]] = detail
             else:
                 report.lost += 1
+    provider.give_back()
     report.seconds = tools.monotonic() - started
     return report
 
@@ -54,9 +59,12 @@ class _Outside:
     saga: Saga
     step: Step
     run_id: str
+    provider: Provider
 
     def one(self, token: Token) -> Outcome:
         """Carry it out for one saga."""
+        if self.provider.parked:
+            return "passing", self.provider.again_at(self.tools.clock.now()), None
         begun = self._begin(token)
         if isinstance(begun, tuple):
             return begun
@@ -93,7 +101,7 @@ class _Outside:
             return outcome
         told.tell(outcome=fault.meaning)
         told.broke(fault.code)
-        came, detail, _ = self._failed(token, begun, fault, seconds)
+        came, detail, _ = self._failed(token, begun, fault, cause, seconds)
         return came, detail, cause
 
     def _begin(self, token: Token) -> _Begun | Outcome:
@@ -162,15 +170,20 @@ class _Outside:
                 return "lost", None, None
             write_steps(connection, [row | {"done_at": held.at}], {(held.id, self.step.name)})
             note_progress(connection, [held.id])
+            self.provider.answered(connection)
             finish(connection, self.saga, self.step, [held], self.tools.clock.now())
         return "done", None, None
 
-    def _failed(self, token: Token, begun: _Begun, fault: Fault, seconds: float) -> Outcome:
+    def _failed(self, token: Token, begun: _Begun, fault: Fault, cause: Exception | None, seconds: float) -> Outcome:
         now = self.tools.clock.now()
         with self.tools.store.write() as connection:
             held = next(iter(fence(connection, [token], FORWARD, self.run_id)), None)
             if held is None:
                 return "lost", None, None
+            if self.provider.failed(connection, cause):
+                row = step_row(held, self.step.name, begun.row, state=StepState.PENDING)
+                write_steps(connection, [row], {(held.id, self.step.name)})
+                return "passing", self.provider.again_at(now, tried=True), None
             row, attempt, at = failed_row(self.tools, held, self.step, begun.row, fault, now, self.run_id, seconds)
             if fault.meaning == "unknown":
                 row["state"] = StepState.UNKNOWN

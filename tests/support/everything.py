@@ -27,6 +27,7 @@ ABOUT_NOBODY = frozenset(
         "heartbeats",
         "idempotency_keys",
         "job_runs",
+        "model_endpoints",
         "resource_guard",
         "resource_samples",
         "retired_obligations",
