@@ -48,7 +48,7 @@ def last_runs(connection: Connection) -> list[dict[str, Any]]:
         .order_by(job_runs.c.started_at)
     ):
         done = last.get(row.job)
-        if done is None or row.started_at > done.finished_at:
+        if done is None or row.started_at >= done.finished_at:
             under_way.setdefault(row.job, row.started_at)
     return [_entry(job, begun[job], last.get(job), under_way.get(job)) for job in sorted(begun)]
 
