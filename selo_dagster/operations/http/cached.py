@@ -55,7 +55,8 @@ class Cached(Generic[Answer]):
                 finally:
                     self._lock.release()
         if self._error is not None:
-            raise self._error
+            # Without the frames of whoever it was raised to before.
+            raise self._error.with_traceback(None)
         return self._answer  # type: ignore[return-value] # computed before anybody gets here
 
     def _renew(self) -> None:
