@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 START_LIMIT_S = 60
+QUICK_ROOM = 4 << 30
+"""Bytes that a folder in memory must have free."""
 
 
 def find_binaries() -> Path:
@@ -60,6 +62,12 @@ def _reachable(binaries: Path, root: Path, who: dict[str, Any]) -> Path:
     return root / package.name / binaries.parent.name / "bin"
 
 
+def _quick_folder() -> Path | None:
+    """Return a folder in memory if there is room: most of what a test's database costs is making its files."""
+    memory = Path("/dev/shm")  # noqa: S108 - only for a folder of a random name
+    return memory if memory.is_dir() and shutil.disk_usage(memory).free > QUICK_ROOM else None
+
+
 def _free_port(address: str) -> int:
     with socket.socket() as probe:
         probe.bind((address, 0))
@@ -82,7 +90,7 @@ def temporary_postgres(
     """
     who = _unprivileged()
     # Not pytest's tmp_path: its base is private to root.
-    root = Path(tempfile.mkdtemp(prefix="selo-pg-"))
+    root = Path(tempfile.mkdtemp(prefix="selo-pg-", dir=None if durable else _quick_folder()))
     root.chmod(0o755)
     data = root / "data"
     data.mkdir(mode=0o700)
