@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
+import selo_dagster.definitions  # every room registers its tables
 from selo_dagster.clock import Clock, FixedClock
 from selo_dagster.operations.http.app import create_app
 from selo_dagster.operations.http.served import Served
@@ -23,6 +24,8 @@ WRONG = "x" * 40
 TOKENS = f"full:read+events+one_offs+sagas:{FULL}, reader:read:{READER}, writer:events:{WRITER}"
 
 GOAL = {"title": f"Run {SECRET}", "description": SECRET, "origin": "companion:1", "steps": [SECRET]}
+
+assert selo_dagster.definitions.defs is not None
 
 
 def event(id: str = "e1", **changes: Any) -> dict[str, Any]:  # noqa: A002 - a field's name

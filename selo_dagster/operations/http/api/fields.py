@@ -99,3 +99,11 @@ class Told(BaseModel):
     """What is answered."""
 
     model_config = ConfigDict(frozen=True)
+
+
+class ActedTold(Told):
+    """changed: false where there was nothing to do any more."""
+
+    id: str
+    state: str
+    changed: bool

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 
 from selo_dagster.api_tokens import ONE_OFFS
 from selo_dagster.operations.http.api.calls import Calls
-from selo_dagster.operations.http.api.fields import Asked, At, Id, Instant, OneOf, Text, Told
+from selo_dagster.operations.http.api.fields import ActedTold, Asked, At, Id, Instant, OneOf, Text, Told
 from selo_dagster.operations.http.api.repeatable import REPLAYED_HEADER, Answer, Key, done_once
 from selo_dagster.output import instant
 from selo_dagster.reflections.answers import person
@@ -54,14 +54,6 @@ class OneOffTold(Told):
     due: Instant
 
 
-class TakenBackTold(Told):
-    """changed: false where it had been taken back before."""
-
-    id: str
-    state: str
-    changed: bool
-
-
 def add(calls: Calls) -> None:
     """Add the calls that ask for one-offs."""
     served = calls.served
@@ -98,7 +90,7 @@ def add(calls: Calls) -> None:
     @calls.writes(
         "DELETE",
         "/api/one-offs/{one_off_id}",
-        TakenBackTold,
+        ActedTold,
         ONE_OFFS,
         refusals=(404, 409),
         responses={200: REPLAYED_HEADER},

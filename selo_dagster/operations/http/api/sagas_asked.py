@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from selo_dagster.api_tokens import SAGAS
 from selo_dagster.errors import SeloError
 from selo_dagster.operations.http.api.calls import Calls
-from selo_dagster.operations.http.api.fields import Asked, Id, Text, Told
+from selo_dagster.operations.http.api.fields import ActedTold, Asked, Id, Text, Told
 from selo_dagster.operations.http.api.repeatable import REPLAYED_HEADER, Answer, Key, done_once
 from selo_dagster.operations.http.api.sagas import SagaId
 from selo_dagster.reflections.answers import person
@@ -65,14 +65,6 @@ class StartedTold(Told):
     id: str
     state: str
     existing: bool
-
-
-class ActedTold(Told):
-    """changed: false where there was nothing to do any more."""
-
-    id: str
-    state: str
-    changed: bool
 
 
 def add(calls: Calls) -> None:
