@@ -77,6 +77,11 @@ class Standing:
         return self.state == OPEN
 
     @property
+    def quiet(self) -> bool:
+        """Whether an answer changes nothing: then none is written down."""
+        return self.state == CLOSED and not self.failures
+
+    @property
     def draining(self) -> bool:
         """Whether what an outage left behind is being worked off."""
         return self.state != CLOSED or (self.times_opened > 0 and self.age_s < DRAINS_FOR_S)

@@ -36,6 +36,11 @@ CANARY_PEOPLE: Final = 3
 RUNBOOK: Final = "docs/runbook.md"
 
 
+def runbook_of(code: str) -> str:
+    """Return the place in the runbook that says what to do."""
+    return f"{RUNBOOK}#{code}"
+
+
 @dataclass(frozen=True)
 class Problem:
     """Something that needs a person. code: its heading in the runbook; subject: what it is about, never a person."""
@@ -47,7 +52,7 @@ class Problem:
     @property
     def runbook(self) -> str:
         """Return the place in the runbook."""
-        return f"{RUNBOOK}#{self.code}"
+        return runbook_of(self.code)
 
     @property
     def shown(self) -> dict[str, str]:

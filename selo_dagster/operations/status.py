@@ -33,8 +33,9 @@ from selo_dagster.people.persona_reading import saturated_people
 from selo_dagster.people.tables import users
 from selo_dagster.people.zones import zone_rules_version
 from selo_dagster.reflections.kinds import KINDS
-from selo_dagster.reflections.one_offs import PLACED, WAITING, one_offs
+from selo_dagster.reflections.one_offs import one_offs
 from selo_dagster.reflections.pauses import open_pauses
+from selo_dagster.reflections.states import PLACED, WAITING
 from selo_dagster.resources.guard import Verdict, verdict_now
 from selo_dagster.sagas.check import missing_definitions
 from selo_dagster.sagas.monitor import conditions

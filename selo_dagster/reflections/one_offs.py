@@ -18,14 +18,11 @@ from selo_dagster.reflections.days import fold_stream
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.kinds import FLAVOURS, KINDS, kind_named
 from selo_dagster.reflections.request import Wish, place_in
-from selo_dagster.reflections.states import CLAIMED, DUE, FAILED, SKIPPED, Reason
+from selo_dagster.reflections.states import CANCELLED, CLAIMED, DUE, FAILED, PLACED, SKIPPED, WAITING, Reason
 from selo_dagster.reflections.tables import reflection_ledger, reflection_one_offs
 from selo_dagster.store.engine import Store
 
 one_offs = reflection_one_offs
-WAITING: Final = "waiting"
-PLACED: Final = "placed"
-CANCELLED: Final = "cancelled"
 MOST_MEMORIES: Final = 20
 AT_ONCE: Final = 500
 

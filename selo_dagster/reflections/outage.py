@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from selo_dagster.llm.breaker import Breaker, Place, Standing, breaker_of, heard
 from selo_dagster.llm.endpoint import endpoint_of
-from selo_dagster.llm.tables import CLOSED, HALF_OPEN
+from selo_dagster.llm.tables import HALF_OPEN
 from selo_dagster.reflections.claim import Claim, OldestFirst, park
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.settings import Settings
@@ -59,8 +59,8 @@ class Gate:
 
     @property
     def listening(self) -> bool:
-        """Whether an answer changes anything. In quiet times none does, and none is written down."""
-        return self.breaker is not None and (self.standing.state != CLOSED or self.standing.failures > 0)
+        """Whether an answer changes anything."""
+        return self.breaker is not None and not self.standing.quiet
 
     @property
     def careful(self) -> bool:

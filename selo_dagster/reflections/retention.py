@@ -10,9 +10,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, exists, or_, select
 
 from selo_dagster.reflections.kinds import KINDS
-from selo_dagster.reflections.one_offs import CANCELLED, PLACED, one_offs
+from selo_dagster.reflections.one_offs import one_offs
 from selo_dagster.reflections.retired import retired_obligations
-from selo_dagster.reflections.states import SETTLED
+from selo_dagster.reflections.states import CANCELLED, PLACED, SETTLED
 from selo_dagster.reflections.tables import reflection_attempts, reflection_ledger
 from selo_dagster.store.old_rows import OldRows
 from selo_dagster.store.upsert import insert_or_add

@@ -25,6 +25,12 @@ BROKEN: Final = (REJECTED, FAILED, DEAD)
 """Outcomes that turn a person's partition red and a command's exit status to 1."""
 
 
+WAITING: Final = "waiting"
+PLACED: Final = "placed"
+CANCELLED: Final = "cancelled"
+"""States of a one-off: its time has not come, its obligation is in the ledger, it was taken back."""
+
+
 class Reason:
     """Why an obligation was skipped, deferred or found unchanged."""
 

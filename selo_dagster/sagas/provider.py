@@ -54,8 +54,8 @@ class Provider:
         return now + timedelta(seconds=wait_s * BEHIND if tried else wait_s)
 
     def answered(self, connection: Connection) -> None:
-        """Hear that the server answered; in quiet times nothing is written down."""
-        if self.breaker is not None and (self.standing.state != CLOSED or self.standing.failures):
+        """Hear that the server answered."""
+        if self.breaker is not None and not self.standing.quiet:
             self.standing = self.breaker.answered(connection)
             self.probing = False
 

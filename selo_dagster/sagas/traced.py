@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from selo_dagster.people.history import chunked
 from selo_dagster.people.tables import users
+from selo_dagster.reflections.report import keys_of
 from selo_dagster.reflections.tables import reflections
 from selo_dagster.sagas.definition import Saga, Step
 from selo_dagster.sagas.states import FORWARD
@@ -54,7 +55,7 @@ def places_of(connection: Connection, asked: Iterable[Asked]) -> dict[str, Place
     """
     sources = {one.id: (one.user_id, _source(one.input)) for one in asked}
     obligations = _obligations(connection, {text for _, text in sources.values() if text.startswith(REFLECTION)})
-    keys = _partitions(connection, {user for user, text in sources.values() if text.startswith(REASSESSMENT)})
+    keys = keys_of(connection, {user for user, text in sources.values() if text.startswith(REASSESSMENT)})
     found = {}
     for saga_id, (user_id, text) in sources.items():
         reflection = obligations.get((user_id, text))
@@ -96,14 +97,6 @@ def _obligations(connection: Connection, sources: Iterable[str]) -> dict[tuple[s
         )
         for row in rows:
             found[row.user_id, f"{REFLECTION}{row.id}"] = of_obligation(row.partition, row.kind, row.key)
-    return found
-
-
-def _partitions(connection: Connection, user_ids: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in chunked(sorted(user_ids)):
-        rows = connection.execute(select(users.c.id, users.c.key).where(users.c.id.in_(part)))
-        found.update({row.id: row.key for row in rows})
     return found
 
 

@@ -50,6 +50,7 @@ from tests.crash.stream import (
     write_people,
 )
 from tests.support.fakes import NOW
+from tests.support.ports import free_ports
 
 pytestmark = [pytest.mark.crash, pytest.mark.postgres, pytest.mark.timeout(600 if FULL else 120)]
 
@@ -149,9 +150,7 @@ def home(tmp_path: Path) -> Path:
 @contextmanager
 def code_server(home: Path, environment: dict[str, str]) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Serve the code location, in a process group that is killed at the end; yields the port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    (port,) = free_ports(1)
     command = [sys.executable, "-m", "dagster", "api", "grpc", "-m", "selo_dagster.definitions"]
     command += ["-h", "127.0.0.1", "-p", str(port), "--location-name", "selo_dagster"]
     with (home / "server").open("ab") as sink:

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -21,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.files import DEPLOY
+from tests.support.ports import free_ports
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx (apt-get install nginx-light)")
 
@@ -80,9 +80,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the proxy before three servers."""
     folder = tmp_path_factory.mktemp("proxy")
     text = (DEPLOY / "proxy" / "nginx.conf").read_text(encoding="utf-8").replace("/tmp/", f"{folder}/")  # noqa: S108
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     text = text.replace("listen 8080;", f"listen 127.0.0.1:{port};").replace("/dev/stdout", str(folder / "access"))
     if os.geteuid() == 0:
         text = f"user root;\n{text}"

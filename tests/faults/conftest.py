@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.installation import Installation, running
+from tests.support.opt_in import inside, mark
 
 # Read when collected: a test sees none of the caller's settings.
 ASKED_FOR = os.environ.get("SELO_TEST_FAULTS") == "1"
@@ -18,12 +19,8 @@ HOME_MIB = 256
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is in this folder; it runs only when asked for."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.faults)
-            item.add_marker(pytest.mark.timeout(900))
-            if not ASKED_FOR:
-                item.add_marker(pytest.mark.skip(reason="breaks a running installation: set SELO_TEST_FAULTS=1"))
+    why_not = None if ASKED_FOR else "breaks a running installation: set SELO_TEST_FAULTS=1"
+    mark(inside(items, Path(__file__).parent), pytest.mark.faults, 900, why_not)
 
 
 @pytest.fixture(scope="module")

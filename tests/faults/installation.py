@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ import psutil
 from sqlalchemy import create_engine, text
 
 from selo_dagster.store.engine import Store, normalised_url
+from tests.support.ports import free_ports
 from tests.support.postgres import temporary_postgres
 
 ROOT = Path(__file__).parents[2]
@@ -29,18 +29,11 @@ START_LIMIT_S = 180.0
 LOOK_EVERY_S = 0.5
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Model:
     """An OpenAI-compatible server as far as health asks: it lists its models, or is not there."""
 
     def __init__(self) -> None:
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self._server: ThreadingHTTPServer | None = None
 
     def start(self) -> None:
@@ -75,7 +68,7 @@ class Installation:
         self.home = home
         self.server = server
         self.model = Model()
-        self.port, self.http_port = free_port(), free_port()
+        self.port, self.http_port = free_ports(2)
         (home / "dagster").mkdir()
         instance = (ROOT / "deploy" / "dagster.yaml").read_text(encoding="utf-8")
         (home / "dagster" / "dagster.yaml").write_text(instance, encoding="utf-8")

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.crash.processes import until
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
@@ -32,13 +32,6 @@ signal.pause()
 ENDS = "import pathlib, sys; pathlib.Path(sys.argv[1], 'pids').open('a').write('1 once\\n'); sys.exit(3)"
 
 
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def started(folder: Path) -> list[int]:
     """Return the processes that were started so far, as they wrote it down."""
     file = folder / "pids"
@@ -54,9 +47,9 @@ def up(folder: Path, server: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_killed_server_is_started_again_and_nothing_outlives_the_end(tmp_path: Path, number: signal.Signals) -> None:
     running = up(tmp_path, STAYS)
-    until(lambda: len(started(tmp_path)) == 1)
+    until(lambda: len(started(tmp_path)) == 1, "it starts")
     os.kill(started(tmp_path)[0], signal.SIGKILL)
-    until(lambda: len(started(tmp_path)) == 2)
+    until(lambda: len(started(tmp_path)) == 2, "it is started again")
     running.send_signal(number)
     _, said = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 0, said

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from tests.support.ports import free_ports
 
 START_LIMIT_S = 60
 QUICK_ROOM = 4 << 30
@@ -68,12 +69,6 @@ def _quick_folder() -> Path | None:
     return memory if memory.is_dir() and shutil.disk_usage(memory).free > QUICK_ROOM else None
 
 
-def _free_port(address: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
-
-
 def _ready(data: Path) -> bool:
     pid_file = data / "postmaster.pid"
     return pid_file.exists() and pid_file.read_text().rstrip().endswith("ready")
@@ -114,7 +109,7 @@ def temporary_postgres(
     log = root / "log"
     with log.open("wb") as sink:
         for _ in range(3):  # the free port may be taken between the probe and the start
-            port = _free_port(address)
+            (port,) = free_ports(1, address)
             server = subprocess.Popen(
                 [
                     binaries / "postgres",

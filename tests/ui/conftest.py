@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.opt_in import inside, mark
+
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 SIZE = {"width": 1400, "height": 820}
 PATIENCE_MS = 90_000
@@ -22,12 +24,8 @@ CHROMIUM = os.environ.get("SELO_TEST_BROWSER", "/usr/bin/chromium")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is in this folder; it runs only when asked for."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.ui)
-            item.add_marker(pytest.mark.timeout(600))
-            if not ASKED_FOR:
-                item.add_marker(pytest.mark.skip(reason="needs a browser: set SELO_TEST_UI=1"))
+    why_not = None if ASKED_FOR else "needs a browser: set SELO_TEST_UI=1"
+    mark(inside(items, Path(__file__).parent), pytest.mark.ui, 600, why_not)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from sqlalchemy import select
 from selo_dagster.reflections.tables import reflections
 from selo_dagster.settings import Settings
 from selo_dagster.store.engine import Store
+from tests.support.ports import free_ports
 
 START_LIMIT_S = 120
 STOP_LIMIT_S = 60
@@ -76,10 +76,7 @@ class Server:
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
         self.environment["SELO_HOME"] = str(home)
         self.store = Store(Settings.model_validate({"SELO_HOME": str(home)}).store_url)
-        with socket.socket() as probe, socket.socket() as other:
-            probe.bind(("127.0.0.1", 0))
-            other.bind(("127.0.0.1", 0))
-            self.port, self.http_port = int(probe.getsockname()[1]), int(other.getsockname()[1])
+        self.port, self.http_port = free_ports(2)
         self.page = f"http://127.0.0.1:{self.http_port}"
         self.address = f"http://127.0.0.1:{self.port}"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from selo_dagster.errors import SeloError
 from selo_dagster.operations.alerts.tables import alert_notices, alerts
 from selo_dagster.operations.alerts.telling import by_apprise, name_of
-from selo_dagster.operations.problems import RUNBOOK
+from selo_dagster.operations.problems import runbook_of
 from selo_dagster.output import json_option, print_json, print_table
 from selo_dagster.settings import process_settings
 from selo_dagster.store.opening import open_store
@@ -60,11 +60,12 @@ def listed(connection: Connection, *, everything: bool) -> list[dict[str, Any]]:
     """Return alerts, oldest first, ready for JSON. undelivered: notices of it that not every address has."""
     chosen = [] if everything else [alerts.c.resolved_at.is_(None)]
     rows = connection.execute(select(alerts).where(*chosen).order_by(alerts.c.id.desc()).limit(SHOWN)).all()
-    untold: dict[int, int] = {}
-    for (alert_id,) in connection.execute(
-        select(alert_notices.c.alert_id).where(alert_notices.c.delivered_at.is_(None))
-    ):
-        untold[alert_id] = untold.get(alert_id, 0) + 1
+    waiting = (
+        select(alert_notices.c.alert_id, func.count().label("n"))
+        .where(alert_notices.c.delivered_at.is_(None))
+        .group_by(alert_notices.c.alert_id)
+    )
+    untold = {row.alert_id: row.n for row in connection.execute(waiting)}
     return [
         {
             "id": row.id,
@@ -76,7 +77,7 @@ def listed(connection: Connection, *, everything: bool) -> list[dict[str, Any]]:
             "seen_at": row.seen_at,
             "resolved_at": row.resolved_at,
             "undelivered": untold.get(row.id, 0),
-            "runbook": f"{RUNBOOK}#{row.code}",
+            "runbook": runbook_of(row.code),
         }
         for row in reversed(rows)
     ]

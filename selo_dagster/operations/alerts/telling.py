@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import select, update
 
 from selo_dagster.operations.alerts.tables import OPENED, RESOLVED, STILL, alert_notices, alerts
-from selo_dagster.operations.problems import RUNBOOK
+from selo_dagster.operations.problems import runbook_of
 from selo_dagster.store.engine import Store
 from selo_dagster.store.types import database_now
 
@@ -95,7 +95,7 @@ def _next(store: Store) -> Any:
 def _sent(send: Send, address: str, notice: Any) -> bool:
     about = f" ({notice.subject})" if notice.subject else ""
     title = f"selo: {notice.code}{about} {HEADLINES[notice.what]}"
-    body = f"{notice.message}\n\nWhat to do: {RUNBOOK}#{notice.code}"
+    body = f"{notice.message}\n\nWhat to do: {runbook_of(notice.code)}"
     try:
         return send(address, title, body)
     except Exception as broken:  # noqa: BLE001 - whatever a sender raises, the notice stays and is tried again

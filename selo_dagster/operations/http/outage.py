@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from selo_dagster.operations.alerts.telling import Send
-from selo_dagster.operations.problems import RUNBOOK
+from selo_dagster.operations.problems import runbook_of
 
 CODE: Final = "database_down"
 AWAY_S: Final = 45.0
@@ -33,7 +33,7 @@ class Outage:
         for address in self._addresses:
             last = self._told.get(address)
             if now - self._since >= AWAY_S and (last is None or now - last >= REPEATED_S):
-                body = f"The database cannot be used: {code}.\n\nWhat to do: {RUNBOOK}#{CODE}"
+                body = f"The database cannot be used: {code}.\n\nWhat to do: {runbook_of(CODE)}"
                 if self._send(address, f"selo: {CODE} needs a person", body):
                     self._told[address] = now
 

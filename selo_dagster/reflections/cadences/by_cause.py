@@ -14,7 +14,7 @@ from selo_dagster.people.tables import ACTIVE, users
 from selo_dagster.reflections.answers import Answered
 from selo_dagster.reflections.cadences.facts import facts_of
 from selo_dagster.reflections.kind import Ahead, Enrolled, Horizon, Kind
-from selo_dagster.reflections.states import DUE, SKIPPED, Reason
+from selo_dagster.reflections.states import DUE, SKIPPED, WAITING, Reason
 from selo_dagster.reflections.tables import reflection_ledger, reflection_one_offs
 from selo_dagster.store.upsert import insert_missing_uncounted
 
@@ -39,7 +39,7 @@ class ByCause:
             .join(users, users.c.id == one_offs.c.user_id)
             .where(
                 one_offs.c.kind == kind.name,
-                one_offs.c.state == "waiting",
+                one_offs.c.state == WAITING,
                 one_offs.c.due_at <= horizon.until,
                 users.c.state == ACTIVE,
                 horizon.free,

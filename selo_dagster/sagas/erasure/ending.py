@@ -11,9 +11,8 @@ from sqlalchemy import Connection, delete, select, text, update
 from selo_dagster.errors import SeloError
 from selo_dagster.people.footprint import Footprint
 from selo_dagster.people.tables import TOMBSTONED, users
-from selo_dagster.reflections.one_offs import CANCELLED as TAKEN_BACK
-from selo_dagster.reflections.one_offs import WAITING
-from selo_dagster.reflections.states import CLAIMED, DEFERRED, DUE, FAILED, REJECTED, SKIPPED, Reason
+from selo_dagster.reflections.states import CANCELLED as TAKEN_BACK
+from selo_dagster.reflections.states import CLAIMED, DEFERRED, DUE, FAILED, REJECTED, SKIPPED, WAITING, Reason
 from selo_dagster.reflections.tables import reflection_ledger, reflection_one_offs
 from selo_dagster.sagas.claim import held_of
 from selo_dagster.sagas.journal import end

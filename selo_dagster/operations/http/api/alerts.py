@@ -12,7 +12,7 @@ from selo_dagster.operations.alerts.tables import alerts
 from selo_dagster.operations.http.api.calls import Calls
 from selo_dagster.operations.http.api.fields import Instant, OneOf, Paged, Text, Told
 from selo_dagster.operations.http.api.paging import cursor_of, place_of
-from selo_dagster.operations.problems import RUNBOOK
+from selo_dagster.operations.problems import runbook_of
 
 OPEN, RESOLVED = "open", "resolved"
 State = Annotated[str, OneOf((OPEN, RESOLVED))]
@@ -72,4 +72,4 @@ def add(calls: Calls) -> None:
 
 def _told(row: Any) -> dict[str, Any]:
     state = OPEN if row["resolved_at"] is None else RESOLVED
-    return {**row, "state": state, "runbook": f"{RUNBOOK}#{row['code']}"}
+    return {**row, "state": state, "runbook": runbook_of(row["code"])}

@@ -18,7 +18,8 @@ from selo_dagster.operations.http.api.repeatable import REPLAYED_HEADER, Answer,
 from selo_dagster.output import instant
 from selo_dagster.reflections.answers import person
 from selo_dagster.reflections.kinds import FLAVOURS, KINDS
-from selo_dagster.reflections.one_offs import CANCELLED, DELAY, MOST_MEMORIES, due_at, schedule, unschedule
+from selo_dagster.reflections.one_offs import DELAY, MOST_MEMORIES, due_at, schedule, unschedule
+from selo_dagster.reflections.states import CANCELLED
 
 ONE_OFF_ID: Final = "b7e1d0c2f3a4459687a0b1c2d3e4f506"
 """An example."""
