@@ -1,10 +1,13 @@
 """The HTTP application under many probes beside a night: latencies, errors, and what it costs the night.
 
-    python -m bench.probes [--people 4000] [--rate 500] [--database sqlite|postgresql]
+    python -m bench.probes [--people 1000] [--rate 500] [--rounds 3] [--database sqlite|postgresql]
 
-The baseline is the same night on a database of its own without a single request, measured in the same run. `selo up`
-runs beside both, with the resource guard holding its own runs back, so that `selo night` does all the work. Requests
-are sent at fixed times, whether or not earlier ones were answered; a latency counts from when a request was due.
+The same night runs in three forms, each time on a database of its own, and the medians are compared: without a single
+request, beside requests for /livez, which computes nothing and reads no database, and beside those for /readyz and
+/metrics. The first is the baseline; the second tells apart what sending and serving so many requests costs a night on
+the processors that it shares with them. `selo up` runs beside all three, with the resource guard holding its own runs back, so that `selo night` does all the
+work. Requests are sent at fixed times, whether or not earlier ones were answered; a latency counts from when a request
+was due.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from statistics import median
 from typing import Any
 
 import psutil
@@ -30,7 +35,8 @@ from bench.night import ROOT, environment, selo
 from selo_dagster.clock import SystemClock
 
 CONNECTIONS = 32
-PATHS = ("/readyz", "/metrics")
+CONTROL = ("/livez",)
+PROBES = ("/readyz", "/metrics")
 PORT = 38_471
 START_LIMIT_S = 240.0
 
@@ -40,8 +46,10 @@ class Load:
     """Sends requests at a rate until it is told to end."""
 
     rate: float
+    paths: tuple[str, ...]
     latencies_s: list[float] = field(default_factory=list)
-    statuses: Counter[int] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
     over: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -59,12 +67,16 @@ class Load:
             number = next(turns)
             due = began + number / self.rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            writer.write(f"GET {PATHS[number % len(PATHS)]} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+            path = self.paths[number % len(self.paths)]
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = int(head.split("content-length: ")[1].split("\r\n")[0])
-            await reader.readexactly(length)
+            body = await reader.readexactly(length)
             self.latencies_s.append(time.perf_counter() - due)
-            self.statuses[int(head.split()[1])] += 1
+            status = int(head.split()[1])
+            self.statuses[f"{path} {status}"] += 1
+            if status == HTTPStatus.SERVICE_UNAVAILABLE:
+                self.reasons.update(f"{one['name']}: {one['reason']}" for one in unwell(body))
         writer.close()
 
     def percentile_ms(self, share: float) -> float:
@@ -72,22 +84,41 @@ class Load:
         return 1000 * sorted(self.latencies_s)[int(share * (len(self.latencies_s) - 1))]
 
 
+def unwell(body: bytes) -> list[dict[str, Any]]:
+    """Return the parts that an answer of /readyz calls not well."""
+    return [one for one in json.loads(body)["components"] if not one["ok"]]
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--people", type=int, default=4_000)
+    parser.add_argument("--people", type=int, default=1_000)
     parser.add_argument("--rate", type=float, default=500.0, help="requests a second")
+    parser.add_argument("--rounds", type=int, default=3, help="nights of each form, in turn")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
     given = parser.parse_args()
     for database in given.database or ("sqlite", "postgresql"):
-        alone_s, alone_wall_s, _ = measured(database, given.people, None)
-        load = Load(given.rate)
-        beside_s, wall_s, server_s = measured(database, given.people, load)
-        report(database, given.people, load, (alone_s, alone_wall_s), (beside_s, wall_s), server_s)
+        print(f"\n{database}: nights of {given.people} people", flush=True)
+        forms: dict[tuple[str, ...], list[Night]] = {(): [], CONTROL: [], PROBES: []}
+        for _ in range(given.rounds):
+            for paths, nights in forms.items():
+                load = Load(given.rate, paths) if paths else None
+                nights.append(measured(database, given.people, load))
+                report(nights[-1], load)
+        compare(forms)
 
 
-def measured(database: str, people: int, load: Load | None) -> tuple[float, float, float]:
-    """Run one night beside `selo up`; returns its CPU and wall seconds, and the CPU seconds of the HTTP application."""
+@dataclass(frozen=True)
+class Night:
+    """CPU and wall seconds of a night, and the CPU seconds of the HTTP application meanwhile."""
+
+    cpu_s: float
+    wall_s: float
+    server_s: float
+
+
+def measured(database: str, people: int, load: Load | None) -> Night:
+    """Run one night beside `selo up`."""
     with environment(database) as environ:
         environ["SELO_MEMORY_LIMIT_PERCENT"] = "1"
         selo(environ, "db", "upgrade")
@@ -115,7 +146,7 @@ def measured(database: str, people: int, load: Load | None) -> tuple[float, floa
         finally:
             server.terminate()
             server.wait()
-        return cpu_s, wall_s, after.user + after.system - before.user - before.system
+        return Night(cpu_s, wall_s, after.user + after.system - before.user - before.system)
 
 
 def night(environ: dict[str, str]) -> tuple[float, float]:
@@ -158,26 +189,27 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.5)
 
 
-def report(
-    database: str,
-    people: int,
-    load: Load,
-    alone: tuple[float, float],
-    beside: tuple[float, float],
-    server_s: float,
-) -> None:
-    """Print a paragraph."""
+def report(night: Night, load: Load | None) -> None:
+    """Print what one night showed."""
+    said = f"night {night.cpu_s:.1f} s CPU in {night.wall_s:.0f} s, HTTP app {night.server_s:.1f} s CPU"
+    if load is None:
+        print(f"  no request: {said}", flush=True)
+        return
     sent = len(load.latencies_s)
-    print(
-        f"\n{database}: {sent} requests in {beside[1]:.0f} s ({sent / beside[1]:.0f} a second), {' and '.join(PATHS)}"
-    )
-    print(f"  statuses    {dict(sorted(load.statuses.items()))}")
-    print("  latency     " + ", ".join(f"p{int(100 * p)} {load.percentile_ms(p):.1f} ms" for p in (0.5, 0.95, 0.99)))
-    print(f"  longest     {1000 * max(load.latencies_s):.0f} ms")
-    print(f"  HTTP app    {server_s:.1f} s CPU, {1000 * server_s / sent:.2f} ms a request")
-    print(f"  night       of {people} people: {alone[0]:.1f} s CPU alone, {beside[0]:.1f} s beside the requests")
-    print(f"  wall        {alone[1]:.1f} s alone, {beside[1]:.1f} s beside")
-    print(f"  ratio       {beside[0] / alone[0]:.3f} x the night's CPU")
+    print(f"  {' and '.join(load.paths)}: {sent} requests, {sent / night.wall_s:.0f} a second; {said}")
+    told = ", ".join(f"p{int(100 * p)} {load.percentile_ms(p):.1f} ms" for p in (0.5, 0.95, 0.99))
+    print(f"    {told}, longest {1000 * max(load.latencies_s):.0f} ms; {dict(sorted(load.statuses.items()))}")
+    for reason, times in load.reasons.most_common(10):
+        print(f"    not well, {times} x {reason}")
+    sys.stdout.flush()
+
+
+def compare(forms: Mapping[tuple[str, ...], Sequence[Night]]) -> None:
+    """Print the ratios of the medians."""
+    alone, control, probes = (median(night.cpu_s for night in nights) for nights in forms.values())
+    print(f"  ratio, {' and '.join(PROBES)} against no request: {probes / alone:.3f} x the night's CPU")
+    print(f"  ratio, {' and '.join(CONTROL)} against no request: {control / alone:.3f} x")
+    print(f"  ratio, {' and '.join(PROBES)} against {' and '.join(CONTROL)}: {probes / control:.3f} x", flush=True)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,10 @@ from selo_dagster.triggers.reader import READER as TRIGGERS_READER
 from selo_dagster.triggers.sensors import INTERVAL_S as EVENTS_INTERVAL_S
 
 DAEMON_SILENT_S: Final = 50.0
-"""Seconds after which a daemon that says something every 30 s is taken for gone."""
+"""Seconds after which the daemon process is taken for gone: each of its threads says something every 30 s."""
+
+THREAD_SILENT_S: Final = 180.0
+"""The same for one of its threads while others still speak: between two signs of life it may have long work in hand."""
 
 SENSOR_GRACE_S: Final = 25.0
 SENSOR_LEAST_S: Final = 50.0
@@ -204,15 +207,18 @@ def _of_dagster(clock: Clock) -> Iterator[Component]:
 
 def _daemons(instance: dg.DagsterInstance, clock: Clock) -> Component:
     now = clock.now().timestamp()
-    late = []
-    for name, found in sorted(instance.get_daemon_statuses().items()):
-        if not found.required:
-            continue
-        last = found.last_heartbeat.timestamp if found.last_heartbeat is not None else None
-        if last is None:
-            late.append(f"{name.lower()} never")
-        elif now - last > DAEMON_SILENT_S:
-            late.append(f"{name.lower()} {now - last:.0f} s ago")
+    ages_s = {
+        name.lower(): None if found.last_heartbeat is None else now - found.last_heartbeat.timestamp
+        for name, found in sorted(instance.get_daemon_statuses().items())
+        if found.required
+    }
+    speaks = any(age_s is not None and age_s <= DAEMON_SILENT_S for age_s in ages_s.values())
+    limit_s = THREAD_SILENT_S if speaks else DAEMON_SILENT_S
+    late = [
+        f"{name} never" if age_s is None else f"{name} {age_s:.0f} s ago"
+        for name, age_s in ages_s.items()
+        if age_s is None or age_s > limit_s
+    ]
     if late:
         return Component(
             "daemons",

@@ -14,7 +14,14 @@ from sqlalchemy import text, update
 from selo_dagster.clock import FixedClock
 from selo_dagster.home import prepare_home
 from selo_dagster.memory.tables import events
-from selo_dagster.operations.readiness import DAEMON_SILENT_S, INTERVALS_S, Component, Readiness, readiness
+from selo_dagster.operations.readiness import (
+    DAEMON_SILENT_S,
+    INTERVALS_S,
+    THREAD_SILENT_S,
+    Component,
+    Readiness,
+    readiness,
+)
 from selo_dagster.settings import load_settings, process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.store.heartbeats import beat, heartbeats
@@ -53,9 +60,9 @@ def home() -> None:
     alive(0.0)
 
 
-def alive(age_s: float) -> None:
+def alive(age_s: float, *, only: str | None = None) -> None:
     with dg.DagsterInstance.get() as instance:
-        for name in instance.get_required_daemon_types():
+        for name in instance.get_required_daemon_types() if only is None else [only]:
             instance.add_daemon_heartbeat(DaemonHeartbeat(NOW.timestamp() - age_s, name, "one", []))
 
 
@@ -140,6 +147,16 @@ def test_daemons_are_gone_when_they_have_said_nothing_for_a_while(store: Store) 
     assert broken(look(store)) == {}
     alive(DAEMON_SILENT_S + 5)
     assert "sensor 55 s ago" in broken(look(store))["daemons"]
+
+
+@pytest.mark.usefixtures("home")
+def test_one_daemon_with_long_work_in_hand_is_not_gone_while_the_others_speak(store: Store) -> None:
+    ticking(store)
+    alive(0)
+    alive(DAEMON_SILENT_S + 30, only="SCHEDULER")
+    assert broken(look(store)) == {}
+    alive(THREAD_SILENT_S + 5, only="SCHEDULER")
+    assert broken(look(store)) == {"daemons": "last signs of life: scheduler 185 s ago"}
 
 
 @pytest.mark.usefixtures("home")

@@ -40,20 +40,26 @@ class Cached(Generic[Answer]):
         """When the last answer was computed, in seconds of the monotonic clock."""
 
     @property
-    def fresh(self) -> bool:
-        """Whether asking costs nothing."""
+    def at_hand(self) -> bool:
+        """Whether asking costs nothing: the answer is young, or somebody else is computing the next one."""
+        return self._fresh or (self._there_is_one and self._lock.locked())
+
+    @property
+    def _fresh(self) -> bool:
         return self._monotonic() < self._until
+
+    @property
+    def _there_is_one(self) -> bool:
+        return self.computed_at > float("-inf")
 
     def get(self) -> Answer:
         """Return the answer, or raise what computing it raised."""
-        if not self.fresh:
-            there_is_one = self.computed_at > float("-inf")
-            if self._lock.acquire(blocking=not there_is_one):
-                try:
-                    if not self.fresh:
-                        self._renew()
-                finally:
-                    self._lock.release()
+        if not self._fresh and self._lock.acquire(blocking=not self._there_is_one):
+            try:
+                if not self._fresh:
+                    self._renew()
+            finally:
+                self._lock.release()
         if self._error is not None:
             # Without the frames of whoever it was raised to before.
             raise self._error.with_traceback(None)

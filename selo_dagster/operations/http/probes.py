@@ -61,7 +61,7 @@ async def _answer(served: Served, name: str, compute: Callable[[], Page]) -> Pag
     def ask() -> Page:
         return served.cached(name, compute)
 
-    return ask() if served.is_fresh(name) else await run_in_threadpool(ask)
+    return ask() if served.at_hand(name) else await run_in_threadpool(ask)
 
 
 def ready_page(found: Readiness) -> Page:

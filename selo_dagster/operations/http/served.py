@@ -36,10 +36,10 @@ class Served:
         found: Cached[Answer] = self._answers.setdefault(name, Cached(compute, least_s=least_s, most_s=most_s))
         return found.get()
 
-    def is_fresh(self, name: str) -> bool:
-        """Whether a named answer is there and young: asking for it costs nothing."""
+    def at_hand(self, name: str) -> bool:
+        """Whether a named answer is there to be had at once; see `Cached`."""
         found = self._answers.get(name)
-        return found is not None and found.fresh
+        return found is not None and found.at_hand
 
     def ready(self) -> Readiness:
         """Return how every part is, a few seconds old at most."""

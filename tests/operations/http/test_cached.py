@@ -72,10 +72,25 @@ def test_while_one_computes_the_others_get_the_last_answer() -> None:
     renewing = threading.Thread(target=cached.get)
     renewing.start()
     assert dear.began.wait(20)
-    assert cached.get() == 1
+    assert (cached.at_hand, cached.get()) == (True, 1)
     dear.may_end.set()
     renewing.join()
     assert (cached.get(), dear.computed) == (2, 2)
+
+
+def test_an_answer_is_at_hand_while_it_is_young_and_never_before_the_first() -> None:
+    dear = Dear()
+    cached = dear.cached()
+    first = threading.Thread(target=cached.get)
+    first.start()
+    assert dear.began.wait(20)
+    found = [cached.at_hand]
+    dear.may_end.set()
+    first.join()
+    found.append(cached.at_hand)
+    dear.now_s += 2
+    found.append(cached.at_hand)
+    assert found == [False, True, False]
 
 
 def test_the_first_who_ask_wait_for_one_computation() -> None:
