@@ -5,9 +5,9 @@
 The same night runs in three forms, each time on a database of its own, and the medians are compared: without a single
 request, beside requests for /livez, which computes nothing and reads no database, and beside those for /readyz and
 /metrics. The first is the baseline; the second tells apart what sending and serving so many requests costs a night on
-the processors that it shares with them. `selo up` runs beside all three, with the resource guard holding its own runs back, so that `selo night` does all the
-work. Requests are sent at fixed times, whether or not earlier ones were answered; a latency counts from when a request
-was due.
+the processors that it shares with them. `selo up` runs beside all three, with the resource guard holding its own runs
+back, so that `selo night` does all the work. Requests are sent at fixed times, whether or not earlier ones were
+answered; a latency counts from when a request was due.
 """
 
 from __future__ import annotations
