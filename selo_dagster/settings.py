@@ -87,6 +87,14 @@ class Settings(BaseModel):
         500, alias="SELO_COHORT_SIZE", ge=1, le=10_000, description="People for whom one run is asked for."
     )
     chunk_size: int = Field(50, alias="SELO_CHUNK_SIZE", ge=1, le=500, description="Rows that a run claims at once.")
+    person_rows: int = Field(
+        4,
+        alias="SELO_PERSON_ROWS",
+        ge=1,
+        le=500,
+        description="Rows of one person that a run claims at once of kinds that something causes, so that a storm of "
+        "one person's does not delay the others.",
+    )
     llm_url: str | None = Field(
         None,
         alias="SELO_LLM_URL",

@@ -17,6 +17,7 @@ _RULES: Final = {
     **dict.fromkeys(("id", "user", "conversation", "message"), _ID_RULE),
     "name": "must be text of 1 to 200 characters",
     "timezone": "must be the name of an IANA time zone such as Europe/Lisbon",
+    "tenant": "must be 1 to 80 letters, digits or any of _ . -",
     "at": "must be a time such as 2026-11-22T21:04:00Z, with an offset or Z",
     "content": "must be text that is not blank, without NUL and without lone surrogates",
     "role": "must be one of user, assistant, system",

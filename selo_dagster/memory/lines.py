@@ -35,6 +35,7 @@ TRIGGERS_ALONE: Final = frozenset(name for name, one in EVENT_TYPES.items() if o
 _KIND: Final = re.compile(r"[A-Za-z0-9_.:-]{1,80}", re.ASCII)
 _EVENT: Final = re.compile(r"[a-z0-9_.]{1,80}", re.ASCII)
 _TIME: Final = re.compile(r"[0-9TtZzWw:.,+ -]{1,64}", re.ASCII)
+_TENANT: Final = re.compile(r"[A-Za-z0-9_.-]{1,80}", re.ASCII)
 _ZONE: Final = re.compile(r"[A-Za-z0-9_+/-]{1,64}", re.ASCII)
 
 T = TypeVar("T")
@@ -120,12 +121,13 @@ class _Line(BaseModel):
 
 
 class UserLine(_Line):
-    """A person. timezone: canonical; at: holds from then (UTC), None: from the beginning."""
+    """A person. timezone: canonical; at: holds from then (UTC), None: from the beginning; tenant: whose they are."""
 
     type: Literal["user"]
     name: Name
     timezone: Zone
     at: Instant | None = None
+    tenant: Annotated[str, _matching(_TENANT, "bad_tenant")] | None = None
 
 
 class MessageLine(_Line):

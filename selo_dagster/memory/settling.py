@@ -141,7 +141,7 @@ class _Batch:
     def take(self, number: int, line: AnyLine) -> Settled:
         try:
             if isinstance(line, UserLine):
-                verdict = self._registry.state(Statement(line.id, line.name, line.timezone, line.at))
+                verdict = self._registry.state(Statement(line.id, line.name, line.timezone, line.at, line.tenant))
                 return Settled(number, line.type, verdict)
             self._registry.require(line.user)
             if isinstance(line, MessageLine):

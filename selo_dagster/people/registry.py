@@ -18,18 +18,23 @@ from selo_dagster.people.keys import Token, has_controls, partition_key, random_
 from selo_dagster.people.tables import ACTIVE, TOMBSTONED, user_statements, users
 
 NAME_LENGTH: Final = 200
+_MOVING: Final = ("name", "zone", "moves", "tenant")
 
 Verdict = Literal["accepted", "updated", "unchanged"]
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What is stated of a person. zone: canonical. since: holds from then, UTC; None: from the beginning."""
+    """What is stated of a person. zone: canonical. since: holds from then, UTC; None: from the beginning.
+
+    tenant: whose they are from now on, whatever `since` is; None: as before.
+    """
 
     user_id: str
     name: str
     zone: str
     since: datetime | None = None
+    tenant: str | None = None
 
 
 def checked_name(value: str) -> str:
@@ -47,6 +52,7 @@ class _Person:
     state: str
     stored: bool
     unstated: bool = False  # a row that others wrote, without a statement: it counts as one
+    tenant: str | None = None
     history: dict[datetime, tuple[str, str]] = field(default_factory=dict)  # since -> (name, zone)
 
     @property
@@ -78,12 +84,13 @@ class Registry:
         asked = {*named, *stated}
         for part in chunked(sorted(asked)):
             for row in connection.execute(
-                select(users.c.id, users.c.key, users.c.name, users.c.zone, users.c.state)
+                select(users.c.id, users.c.key, users.c.name, users.c.zone, users.c.state, users.c.tenant)
                 .where(users.c.id.in_(part))
                 .order_by(users.c.id)
                 .with_for_update(read=True)
             ):
-                self._people[row.id] = _Person(row.key, row.state, True, True, {BEGINNING: (row.name, row.zone)})
+                history = {BEGINNING: (row.name, row.zone)}
+                self._people[row.id] = _Person(row.key, row.state, True, True, row.tenant, history)
         # Asked afterwards: whoever was there until a moment ago is among the erased by now.
         self._door.look(connection, asked - self._people.keys())
         for part in chunked(sorted(set(stated) & self._people.keys())):
@@ -112,10 +119,18 @@ class Registry:
             # Whoever comes back is somebody new: what Dagster shows under the former key is not theirs.
             unlike = self._door.admit(said.user_id)
             key = partition_key(said.user_id, pseudonymous=self._pseudonymous or unlike, token=self._token)
-            self._people[said.user_id] = _Person(key, ACTIVE, stored=False)
+            self._people[said.user_id] = _Person(key, ACTIVE, stored=False, tenant=said.tenant)
             self._append(said, said.since or BEGINNING)
             return "accepted"
         self.require(said.user_id)
+        verdict = self._state_again(person, said)
+        if said.tenant in {None, person.tenant}:
+            return verdict
+        person.tenant = said.tenant
+        self._changed.add(said.user_id)
+        return "updated"
+
+    def _state_again(self, person: _Person, said: Statement) -> Verdict:
         if said.since is None:
             return self._state_from_the_beginning(person, said)
         if said.since > person.newest:
@@ -169,7 +184,7 @@ class Registry:
         if moved:
             connection.execute(
                 update(users).where(users.c.id == bindparam("user_id")),
-                [{"user_id": row["id"], **{name: row[name] for name in ("name", "zone", "moves")}} for row in moved],
+                [{"user_id": row["id"], **{name: row[name] for name in _MOVING}} for row in moved],
             )
         if renamed:
             connection.execute(
@@ -191,4 +206,11 @@ class Registry:
 
 def _row(user_id: str, person: _Person) -> dict[str, Any]:
     name, zone = person.history[person.newest]
-    return {"id": user_id, "key": person.key, "name": name, "zone": zone, "moves": len(person.history) - 1}
+    return {
+        "id": user_id,
+        "key": person.key,
+        "name": name,
+        "zone": zone,
+        "moves": len(person.history) - 1,
+        "tenant": person.tenant,
+    }

@@ -19,9 +19,16 @@ users = Table(
     Column("zone", String(64), nullable=False, comment="zone of the newest statement"),
     Column("moves", Integer, nullable=False, server_default=text("0"), comment="statements after the first"),
     Column("state", String(16), nullable=False, server_default=text(f"'{ACTIVE}'")),
+    Column("tenant", String(80), comment="whose people they belong to; NULL: nobody's"),
     Column("created_at", UTCDateTime, nullable=False, default=database_now()),
     CheckConstraint(f"state IN ('{ACTIVE}', '{TOMBSTONED}')", name="state_known"),
     Index("ix_users_zone", "zone"),
+    Index(
+        "ix_users_tenant",
+        "tenant",
+        postgresql_where=text("tenant IS NOT NULL"),
+        sqlite_where=text("tenant IS NOT NULL"),
+    ),
 )
 
 user_statements = Table(

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, case, delete, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, insert, or_, select, true, tuple_, update
 
 from selo_dagster.llm.breaker import Place
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.pauses import free_now
 from selo_dagster.reflections.states import CLAIMED, DEAD, DUE
 from selo_dagster.reflections.tables import reflection_attempts, reflection_ledger
+from selo_dagster.reflections.turns import Turns, first_of_each
 from selo_dagster.store.alert_signals import Signal, signal
 from selo_dagster.store.job_runs import note_lost
 from selo_dagster.store.types import database_now
@@ -117,16 +118,30 @@ def claim(
     request_id: str | None = None,
     alone: bool = False,
     order: OldestFirst | None = None,
+    turns: Turns | None = None,
 ) -> list[Claim]:
     """Claim up to `limit` rows that are ready, newest date first across everybody unless `order` says otherwise.
 
     request_id: only rows of that explicit request. alone: only rows whose claim was lost twice already, which
     the caller works on one at a time and with nothing else in its hands. What is paused stays where it is.
+    turns: shares what is claimed between people and tenants; not with a request, whose rows somebody waits for.
     """
     free = free_now(connection, kind.name)
     if free is None:
         return []
-    chosen = _ready(connection, kind, now, request_id, limit, free, alone=alone, order=order)
+    lost_often = ledger.c.lost >= ALONE_AFTER_LOST
+    which = [lost_often if alone else ~lost_often, free]
+    if request_id is not None:
+        which.append(ledger.c.request_id == request_id)
+    if alone or request_id is not None:
+        turns = None
+    if turns is not None:
+        which += first_of_each(kind, now, turns.per_person, lost_below=ALONE_AFTER_LOST, by_age=order is not None)
+
+    def ready(most: int, whose: ColumnElement[bool]) -> list[int]:
+        return _ready(connection, kind, now, most, [*which, whose], order)
+
+    chosen = ready(limit, true()) if turns is None else turns.choose(connection, limit, ready)
     if not chosen:
         return []
     rows = connection.execute(
@@ -165,26 +180,14 @@ def _ready(
     connection: Connection,
     kind: Kind,
     now: datetime,
-    request_id: str | None,
     limit: int,
-    free: ColumnElement[bool],
-    *,
-    alone: bool,
+    which: list[ColumnElement[bool]],
     order: OldestFirst | None,
 ) -> list[int]:
-    mine = [] if request_id is None else [ledger.c.request_id == request_id]
-    lost_often = ledger.c.lost >= ALONE_AFTER_LOST
     return list(
         connection.execute(
             select(ledger.c.id)
-            .where(
-                ledger.c.kind == kind.name,
-                ledger.c.ready_at.is_not(None),
-                ledger.c.ready_at <= now,
-                lost_often if alone else ~lost_often,
-                free,
-                *mine,
-            )
+            .where(ledger.c.kind == kind.name, ledger.c.ready_at.is_not(None), ledger.c.ready_at <= now, *which)
             .order_by(*([ledger.c.on.desc(), ledger.c.id] if order is None else order.columns))
             .limit(limit)
             .with_for_update(skip_locked=True)

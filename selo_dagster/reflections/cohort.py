@@ -46,6 +46,7 @@ from selo_dagster.reflections.settle import (
 )
 from selo_dagster.reflections.states import DEFERRED, FAILED, REJECTED, SKIPPED, Reason
 from selo_dagster.reflections.traced import CohortSpans, tell_settled
+from selo_dagster.reflections.turns import Turns
 from selo_dagster.store.engine import Store
 from selo_dagster.tracing.spans import span
 
@@ -68,9 +69,11 @@ _EMPTY: Final = "empty"
 
 @dataclass(frozen=True)
 class CohortLimits:
-    """chunk: rows claimed at once. concurrency: people at the same time. run_s: seconds until no more is claimed."""
+    """chunk: rows claimed at once; per_person: of them of one person, where something causes them. concurrency: people
+    at the same time. run_s: seconds until no more is claimed."""
 
     chunk: int
+    per_person: int
     concurrency: int
     lease_s: float
     run_s: float
@@ -121,6 +124,7 @@ class Cohort:
     _first: ThreadPoolExecutor = field(init=False, repr=False)
     _spans: CohortSpans = field(init=False, repr=False)
     _gate: Gate = field(init=False, repr=False)
+    _turns: Turns = field(init=False, repr=False)
 
     async def run(self) -> None:
         """Claim, reflect and commit until nothing is due, the deadline is near, or `stop` was called.
@@ -137,6 +141,7 @@ class Cohort:
             probe_s=self.limits.person.person_s + self.limits.lease_s,
             at_once=self.by_hand,
         )
+        self._turns = Turns(self.limits.per_person)
         with self._spans.cohort():
             await self._run()
 
@@ -249,6 +254,7 @@ class Cohort:
                 alone=alone,
                 request_id=self.request_id,
                 order=allowed.order,
+                turns=self._turns,
             )
             self._spans.claimed(connection, claims)
             return claims

@@ -37,6 +37,7 @@ def limits_for(settings: Settings, kind: Kind) -> CohortLimits:
     """Return the limits of a run of `kind`."""
     return CohortLimits(
         chunk=settings.chunk_size,
+        per_person=settings.person_rows,
         concurrency=settings.llm_slots,
         lease_s=settings.lease_s,
         run_s=settings.run_timeout_s,

@@ -146,6 +146,16 @@ def test_a_zone_is_kept_in_its_canonical_spelling() -> None:
     assert line.timezone == "Europe/Lisbon"
 
 
+@pytest.mark.parametrize("tenant", ["", "x" * 81, "two words", "ünïcode", "a\n", 7])
+def test_a_tenant_is_a_plain_word(tenant: Any) -> None:
+    code, sentence = refusal(user(tenant=tenant))
+    assert code == ("wrong_type" if tenant == 7 else "bad_tenant")
+    assert sentence == "tenant must be 1 to 80 letters, digits or any of _ . -"
+    line = parse_line(user(tenant="acme.eu-1"))
+    assert isinstance(line, UserLine)
+    assert line.tenant == "acme.eu-1"
+
+
 @pytest.mark.parametrize("kind", ["", "x" * 81, "two words", "ünïcode", "a\n"])
 def test_a_kind_is_one_word(kind: str) -> None:
     assert refusal(memory(kind=kind))[0] == "bad_kind"

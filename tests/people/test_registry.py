@@ -22,13 +22,20 @@ _tokens = count()
 
 
 def say(
-    store: Store, name: str, zone: str, since: datetime | None = None, user: str = "ana", *, pseudonymous: bool = False
+    store: Store,
+    name: str,
+    zone: str,
+    since: datetime | None = None,
+    user: str = "ana",
+    *,
+    pseudonymous: bool = False,
+    tenant: str | None = None,
 ) -> Verdict:
     """State one person in a transaction of its own."""
     registry = Registry(pseudonymous=pseudonymous, token=lambda: f"u_{next(_tokens)}")
     with store.write() as connection:
         registry.load(connection, [], [user])
-        verdict = registry.state(Statement(user, name, zone, since))
+        verdict = registry.state(Statement(user, name, zone, since, tenant))
         registry.flush(connection)
     return verdict
 
@@ -125,6 +132,27 @@ def test_without_an_instant_the_first_statement_is_compared(store: Store) -> Non
     assert history(store) == [(JANUARY, "Ana", "UTC"), (MAY, "Anna", "Asia/Tokyo")]
     assert current(store) == ("Anna", "Asia/Tokyo", 1)
     assert say(store, "Anna", "UTC") == "unchanged"
+
+
+def test_a_tenant_is_what_was_stated_last_and_stays_where_none_is_stated(store: Store) -> None:
+    def tenant() -> str | None:
+        with store.read() as connection:
+            return connection.execute(select(users.c.tenant)).scalar_one()
+
+    assert (say(store, "Ana", "UTC", tenant="acme"), tenant()) == ("accepted", "acme")
+    assert (say(store, "Ana", "UTC"), tenant()) == ("unchanged", "acme")
+    assert (say(store, "Ana", "UTC", tenant="acme"), tenant()) == ("unchanged", "acme")
+    assert (say(store, "Ana", "UTC", tenant="globex"), tenant()) == ("updated", "globex")
+    assert (say(store, "Ana", "Asia/Tokyo", MAY), tenant()) == ("updated", "globex")
+    assert len(history(store)) == 2
+
+
+def test_a_refused_statement_changes_no_tenant(store: Store) -> None:
+    say(store, "Ana", "UTC", tenant="acme")
+    with pytest.raises(SeloError):
+        say(store, "Ana", "Asia/Tokyo", tenant="globex")
+    with store.read() as connection:
+        assert connection.execute(select(users.c.tenant)).scalar_one() == "acme"
 
 
 def test_an_erased_person_is_refused(store: Store) -> None:

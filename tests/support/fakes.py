@@ -148,6 +148,7 @@ def limits(**changes: Any) -> CohortLimits:
     """Return generous limits."""
     values: dict[str, Any] = {
         "chunk": 10,
+        "per_person": 4,
         "concurrency": 4,
         "lease_s": 30.0,
         "run_s": 600.0,
