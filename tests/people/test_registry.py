@@ -137,7 +137,8 @@ def test_without_an_instant_the_first_statement_is_compared(store: Store) -> Non
 def test_a_tenant_is_what_was_stated_last_and_stays_where_none_is_stated(store: Store) -> None:
     def tenant() -> str | None:
         with store.read() as connection:
-            return connection.execute(select(users.c.tenant)).scalar_one()
+            found: str | None = connection.execute(select(users.c.tenant)).scalar_one()
+            return found
 
     assert (say(store, "Ana", "UTC", tenant="acme"), tenant()) == ("accepted", "acme")
     assert (say(store, "Ana", "UTC"), tenant()) == ("unchanged", "acme")
