@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "question": "selo_dagster.reflections.questions.commands:question",
     "reflect": "selo_dagster.reflections.work_commands:reflect_command",
     "resume": "selo_dagster.reflections.pause_commands:resume_command",
+    "rollback": "selo_dagster.sagas.rollback_command:rollback_command",
     "saga": "selo_dagster.sagas.commands:saga",
     "schedule": "selo_dagster.reflections.schedule_commands:schedule_command",
     "scheduled": "selo_dagster.reflections.schedule_commands:scheduled_command",
@@ -39,6 +40,7 @@ COMMANDS: Final = {
     "triggers": "selo_dagster.triggers.commands:triggers",
     "unschedule": "selo_dagster.reflections.schedule_commands:unschedule_command",
     "up": "selo_dagster.operations.up:up_command",
+    "versions": "selo_dagster.reflections.version_commands:versions_command",
     "why": "selo_dagster.reflections.commands:why_command",
 }
 """Loaded when used: `selo why` must not pay for importing Dagster."""

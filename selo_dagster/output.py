@@ -66,9 +66,12 @@ def printable(text: str) -> str:
 
 
 def checked_date(text: str | None, option: str) -> date | None:
+    """Read a date given on the command line, if one is. Raises SeloError `bad_date`."""
+    return None if text is None else read_date(text, option)
+
+
+def read_date(text: str, option: str) -> date:
     """Read a date given on the command line. Raises SeloError `bad_date`."""
-    if text is None:
-        return None
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -16,7 +16,18 @@ from selo_dagster.people.lookup import lookup
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.outage import asks, sentence
 from selo_dagster.reflections.pauses import pause_of
-from selo_dagster.reflections.states import CLAIMED, DEFERRED, DONE, DUE, FAILED, SKIPPED, Reason, waiting_for
+from selo_dagster.reflections.standing import standing
+from selo_dagster.reflections.states import (
+    CLAIMED,
+    DEFERRED,
+    DONE,
+    DUE,
+    FAILED,
+    SKIPPED,
+    UNCHANGED,
+    Reason,
+    waiting_for,
+)
 from selo_dagster.reflections.tables import reflection_ledger
 from selo_dagster.resources.guard import verdict_now
 from selo_dagster.settings import process_settings
@@ -38,6 +49,7 @@ _SENTENCES = {
     Reason.SOURCE_GONE: "What it was to rest on is no longer there.",
     Reason.QUEUE_FULL: "As many questions are open as may be; answer, skip or let some expire first.",
     Reason.NOTHING_TO_ASK: "Nothing was found to ask that was not asked, queued or answered before.",
+    Reason.LOSS_GUARD: "A new version was made and loses too much: the former one holds.",
 }
 
 
@@ -89,7 +101,7 @@ def why(connection: Connection, kind: Kind, user_id: str, zones: Zones, on: date
     found = (
         kind.cadence.derived(connection, kind, [(user_id, on)], {user_id: zones}, now)[user_id, on]
         if row is None
-        else Answered(row.state, row.reason, _of_row(row))
+        else Answered(row.state, row.reason, _told(connection, row))
     )
     if found.outcome in {DUE, FAILED, DEFERRED} and (row is None or row.ready_at is not None or row.state == DEFERRED):
         return _held_back(connection, kind, user_id) or _parked(connection, kind) or found
@@ -123,6 +135,13 @@ def _held_back(connection: Connection, kind: Kind, user_id: str) -> Answered | N
             DEFERRED, Reason.RESOURCES, f"The resource guard holds scheduled work back: {verdict.sentence}."
         )
     return None
+
+
+def _told(connection: Connection, row: Any) -> str:
+    beside = standing(connection, row)
+    if beside is not None and row.state in {DONE, UNCHANGED}:
+        return beside
+    return " ".join(part for part in (_of_row(row), beside) if part)
 
 
 def _of_row(row: Any) -> str:

@@ -44,7 +44,7 @@ from selo_dagster.reflections.settle import (
     settle_skipped,
     settle_unchanged,
 )
-from selo_dagster.reflections.states import DEFERRED, FAILED, REJECTED, SKIPPED, Reason
+from selo_dagster.reflections.states import DEFERRED, DONE, FAILED, REJECTED, SKIPPED, Reason
 from selo_dagster.reflections.traced import CohortSpans, tell_settled
 from selo_dagster.reflections.turns import Turns
 from selo_dagster.store.engine import Store
@@ -361,7 +361,7 @@ class Cohort:
             if not isinstance(result, Rejected):
                 also = self._also(one, read_upto)
                 settled = settle_done(connection, one, result, cost=generated.cost, now=now, also=also)
-                if settled is not None and self.tools.on_made is not None:
+                if settled is not None and settled.outcome == DONE and self.tools.on_made is not None:
                     self.tools.on_made(connection, one, result, now)
                 return settled
             before = same_before(connection, one, input_hash, REJECTED, None)

@@ -18,6 +18,8 @@ from selo_dagster.reflections.kinds import KINDS, kind_named
 from selo_dagster.reflections.look import look
 from selo_dagster.reflections.printing import print_mind, print_reflection
 from selo_dagster.reflections.show import shown
+from selo_dagster.reflections.version_commands import print_difference
+from selo_dagster.reflections.versions import difference
 from selo_dagster.settings import process_settings
 from selo_dagster.store.opening import open_store
 
@@ -86,14 +88,25 @@ def why_command(*, user: str, on: str | None, now: str | None, as_json: bool) ->
 @click.command("show")
 @click.argument("user")
 @click.option("--kind", "kind", metavar="KIND", help="Only this kind.")
+@click.option("--on", "on", metavar="DATE", help="Only of this local date.")
+@click.option(
+    "--version", "versions", type=click.IntRange(1), multiple=True, metavar="N", help="This version, whether it holds."
+)
+@click.option("--diff", "diff", is_flag=True, help="Compare two versions: the newest, or --version, with what holds.")
 @click.option("--limit", "limit", type=click.IntRange(1, 1_000), default=5, show_default=True, help="Newest first.")
 @json_option
-def show_command(*, user: str, kind: str | None, limit: int, as_json: bool) -> None:
+def show_command(
+    *, user: str, kind: str | None, on: str | None, versions: tuple[int, ...], diff: bool, limit: int, as_json: bool
+) -> None:
     """Show USER's reflections with their evidence, and what followed: persona, goals, episodes and more."""
     name = None if kind is None else kind_named(kind).name
+    day = checked_date(on, "--on")
     with open_store(process_settings()) as store, store.read() as connection:
         user_id, key, _ = person(connection, user)
-        document = shown(connection, user_id, key, kind=name, limit=limit)
+        if diff:
+            print_difference(difference(connection, user_id, kind=name, on=day, versions=versions), as_json=as_json)
+            return
+        document = shown(connection, user_id, key, kind=name, limit=limit, on=day, versions=versions)
     if as_json:
         print_json(document)
         return

@@ -14,8 +14,9 @@ def print_reflection(one: dict[str, Any]) -> None:
     """Print one reflection."""
     start, end = one["window"]
     zone = one["timezone"]
+    holds = "" if one["head"] else " (does not hold)"
     click.echo(
-        f"\n{one['kind']} {one['on']} · version {one['version']} · {one['model']} · {zone} "
+        f"\n{one['kind']} {one['on']} · version {one['version']}{holds} · {one['model']} · {zone} "
         f"(from {local_label(zone, start)} to {local_label(zone, end)} local time)"
     )
     _wrapped(one["content"], then="  ")

@@ -224,6 +224,7 @@ class _Part:
             return Reply(user_id, row.on, SKIPPED, row.reason)
         if row.state == DEFERRED and row.ready_at is None and not self.wish.force:
             return Reply(user_id, row.on, DEFERRED, row.reason)
+        made = row.state == DONE or row.reason == Reason.LOSS_GUARD
         changed = self.connection.execute(
             update(ledger)
             .where(ledger.c.id == row.id, ledger.c.state == row.state)
@@ -238,7 +239,7 @@ class _Part:
                 # Whoever asks by hand has looked: the row starts afresh.
                 lost=0,
                 forgiven=ledger.c.attempts,
-                **({"version": ledger.c.version + 1} if row.state == DONE else {}),
+                **({"version": ledger.c.version + 1} if made else {}),
             )
         ).rowcount
         return None if changed else Reply(user_id, row.on, DEFERRED, Reason.HELD_ELSEWHERE)

@@ -69,6 +69,14 @@ class Cost:
     words: int | None = None
 
 
+@dataclass(frozen=True)
+class Held:
+    """What keeps a version that is stored from holding. head: the id of the one that does; reason: a code."""
+
+    head: str
+    reason: str
+
+
 class Made(Protocol):
     """Something ready to be stored."""
 
@@ -82,8 +90,8 @@ class Made(Protocol):
         """Words of its main text, if it has one."""
         ...
 
-    def store(self, connection: Connection, claim: Claim, now: datetime) -> None:
-        """Insert it, in the transaction that finishes its row."""
+    def store(self, connection: Connection, claim: Claim, now: datetime) -> Held | None:
+        """Insert it, in the transaction that finishes its row; says so where the former version holds on."""
         ...
 
 
@@ -136,14 +144,29 @@ class Settlement:
 def settle_done(
     connection: Connection, claim: Claim, made: Made, *, cost: Cost, now: datetime, also: OnSettled | None = None
 ) -> Settlement | None:
-    """Store what was made and finish its row. None: the claim was lost, nothing is stored."""
+    """Store what was made and finish its row. None: the claim was lost, nothing is stored.
+
+    A new version that may not take the place of the former one is stored beside it: the outcome is `unchanged`.
+    """
     if not _finish(connection, claim, now, cost, state=DONE, reflection_id=made.id):
         return None
-    made.store(connection, claim, now)
+    held = made.store(connection, claim, now)
     if also is not None:
         also(connection)
+    if held is not None:
+        return _settle_held(connection, claim, held, cost)
     _end_attempt(connection, claim, DONE, cost)
     return _settlement(claim, DONE, cost, reflection_id=made.id)
+
+
+def _settle_held(connection: Connection, claim: Claim, held: Held, cost: Cost) -> Settlement:
+    connection.execute(
+        update(ledger)
+        .where(ledger.c.id == claim.id)
+        .values(state=UNCHANGED, reason=held.reason, reflection_id=held.head)
+    )
+    _end_attempt(connection, claim, UNCHANGED, cost)
+    return _settlement(claim, UNCHANGED, cost, reason=held.reason, reflection_id=held.head)
 
 
 def settle_unchanged(

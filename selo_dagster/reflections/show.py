@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from selo_dagster.memory.episodes import episode_sources, episodes
 from selo_dagster.memory.learnings import learnings
@@ -18,9 +20,23 @@ MANTRAS_SHOWN = 7
 """Former lines that are shown beside the present one."""
 
 
-def shown(connection: Connection, user_id: str, key: str, *, kind: str | None, limit: int) -> dict[str, Any]:
-    """Return a person's newest reflections with their evidence, persona, goals, episodes and more, ready for JSON."""
-    chosen = [] if kind is None else [reflections.c.kind == kind]
+def shown(
+    connection: Connection,
+    user_id: str,
+    key: str,
+    *,
+    kind: str | None,
+    limit: int,
+    on: date | None = None,
+    versions: Sequence[int] = (),
+) -> dict[str, Any]:
+    """Return a person's newest reflections with their evidence, persona, goals, episodes and more, ready for JSON.
+
+    Of each reflection the version that holds, or those asked for.
+    """
+    chosen: list[ColumnElement[bool]] = [reflections.c.version.in_(versions) if versions else reflections.c.head]
+    chosen += [] if kind is None else [reflections.c.kind == kind]
+    chosen += [] if on is None else [reflections.c.on == on]
     rows = connection.execute(
         select(reflections)
         .where(reflections.c.user_id == user_id, *chosen)
@@ -161,6 +177,8 @@ def _reflection(row: Any) -> dict[str, Any]:
         "kind": row.kind,
         "on": row.on,
         "version": row.version,
+        "head": row.head,
+        "parents": row.parents,
         "content": row.content,
         "themes": row.themes,
         "insights": row.insights,
@@ -172,4 +190,5 @@ def _reflection(row: Any) -> dict[str, Any]:
         "zone_rules": row.zone_rules,
         "window": [row.window_start, row.window_end],
         "created_at": row.created_at,
+        "input_hash": row.input_hash,
     }

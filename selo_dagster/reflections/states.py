@@ -54,6 +54,7 @@ class Reason:
     PROVIDER_DOWN: Final = "provider_down"
     CANCELLED: Final = "cancelled"
     SOURCE_GONE: Final = "source_gone"
+    LOSS_GUARD: Final = "loss_guard"
 
 
 def waiting_for(kind: str) -> str:

@@ -168,8 +168,39 @@ reflections = Table(
     Column("window_end", UTCDateTime, nullable=False),
     Column("input_hash", String(64), nullable=False, comment="SHA-256 of what the model was shown"),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
+    Column("head", Boolean, nullable=False, server_default=text("true"), comment="the version that holds"),
+    Column(
+        "parents", Document, nullable=False, server_default="[]", comment="ids of the versions that it was to replace"
+    ),
     UniqueConstraint("user_id", "kind", "key", "version"),
     Index("ix_reflections_user_on", "user_id", "kind", "on"),
+    Index(
+        "uq_reflections_head",
+        "user_id",
+        "kind",
+        "key",
+        unique=True,
+        postgresql_where=text("head"),
+        sqlite_where=text("head"),
+    ),
+)
+
+reflection_head_moves = Table(
+    "reflection_head_moves",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("user_id", Identifier, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("reflection_id", String(32), ForeignKey("reflections.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("former_id", String(32), nullable=False, comment="the version that held until then"),
+    Column("moved", Boolean, nullable=False, comment="false: the former one holds on"),
+    Column("reason", String(40), nullable=False, comment="new_version, loss_guard or rollback"),
+    Column("live", Integer, comment="insights of the former one of which a source is still there"),
+    Column("lost", Integer, comment="those of them that the new one says nothing of"),
+    Column("actor", String(200), nullable=False, comment="who, or which run"),
+    Column("because", Text, comment="why, in the words of who did it"),
+    Column("at", UTCDateTime, nullable=False, comment="by the domain's clock"),
+    sqlite_autoincrement=True,
+    comment="what was decided of each version after the first: which one holds since, and why",
 )
 
 reflection_sources = Table(

@@ -16,7 +16,7 @@ from selo_dagster.people.history import chunked
 from selo_dagster.people.tables import ACTIVE, users
 from selo_dagster.reflections.kinds import KINDS
 from selo_dagster.reflections.pauses import paused_users
-from selo_dagster.reflections.states import DONE
+from selo_dagster.reflections.states import DONE, Reason
 from selo_dagster.reflections.tables import reflection_ledger as ledger
 from selo_dagster.reflections.tables import reflections
 from selo_dagster.sagas.registry import Registry
@@ -97,7 +97,12 @@ def _silent(connection: Connection, now: datetime, most: int) -> Sequence[Any]:
     # The ledger knows by its dates who was reflected on lately: nobody else is even looked up.
     reflected = (
         select(ledger.c.user_id)
-        .where(ledger.c.kind.in_(sorted(KINDS)), ledger.c.on >= _first_date(now), ledger.c.state == DONE)
+        .where(
+            ledger.c.kind.in_(sorted(KINDS)),
+            ledger.c.on >= _first_date(now),
+            # Whose new version was held back has the former one.
+            or_(ledger.c.state == DONE, ledger.c.reason == Reason.LOSS_GUARD),
+        )
         .group_by(ledger.c.user_id)
         .having(func.count() >= LEAST_REFLECTIONS)
     )

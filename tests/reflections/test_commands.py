@@ -79,7 +79,9 @@ def test_a_forced_rerun_makes_a_new_version(selo: Selo) -> None:
     _, told = selo.json("reflect", "daily", "--user", "ana", "--force", "--now", NOW)
     assert told["outcomes"][0]["outcome"] == "done"
     _, shown = selo.json("show", "ana")
-    assert [one["version"] for one in shown["reflections"]] == [2, 1]
+    assert [one["version"] for one in shown["reflections"]] == [2]
+    _, told = selo.json("versions", "ana")
+    assert [(one["version"], one["head"]) for one in told["versions"]] == [(2, True), (1, False)]
 
 
 def test_a_dry_run_changes_nothing(selo: Selo) -> None:

@@ -25,7 +25,7 @@ from selo_dagster.reflections.recipes.sources import (
 )
 from selo_dagster.reflections.settle import Nothing
 from selo_dagster.reflections.states import SKIPPED, Reason
-from selo_dagster.reflections.tables import reflection_days, reflection_sources
+from selo_dagster.reflections.tables import reflection_days, reflection_sources, reflections
 
 LATE_DAYS: Final = 31
 
@@ -87,7 +87,13 @@ def _unread(connection: Connection, user_id: str, lived: Iterable[Window]) -> li
     found: list[Source] = []
     for span in lived:
         for table, kind, limit in ((messages, "message", MESSAGES_A_DAY), (memories, "memory", MEMORIES_A_DAY)):
-            read = exists().where(reflection_sources.c.source == kind, reflection_sources.c.source_id == table.c.id)
+            # What only a version has read that does not hold is in nothing that anybody reads.
+            read = exists().where(
+                reflection_sources.c.source == kind,
+                reflection_sources.c.source_id == table.c.id,
+                reflections.c.id == reflection_sources.c.reflection_id,
+                reflections.c.head,
+            )
             rows = connection.execute(
                 select(*columns_of(table))
                 .where(table.c.user_id == user_id, table.c.at >= span.start, table.c.at < span.end, ~read, *kept(table))

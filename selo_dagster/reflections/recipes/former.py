@@ -14,11 +14,11 @@ from selo_dagster.reflections.recipes.sources import EARLIER_CHARACTERS, SOURCE_
 from selo_dagster.reflections.tables import reflections
 
 
-def newest_of(connection: Connection, kind: str, user_ids: Sequence[str], first: date, last: date) -> list[Any]:
-    """Return the newest version of each reflection of a kind with a date from `first` to `last`, oldest date first."""
+def heads_of(connection: Connection, kind: str, user_ids: Sequence[str], first: date, last: date) -> list[Any]:
+    """Return the reflections of a kind that hold, with a date from `first` to `last`, oldest date first."""
     found: list[Any] = []
     for part in chunked(sorted(set(user_ids))):
-        ranked = (
+        found += connection.execute(
             select(
                 reflections.c.id,
                 reflections.c.user_id,
@@ -26,18 +26,14 @@ def newest_of(connection: Connection, kind: str, user_ids: Sequence[str], first:
                 reflections.c.window_end,
                 reflections.c.themes,
                 func.substr(reflections.c.content, 1, SOURCE_CHARACTERS).label("text"),
-                func.row_number()
-                .over(
-                    partition_by=(reflections.c.user_id, reflections.c.on),
-                    order_by=reflections.c.version.desc(),
-                )
-                .label("place"),
             )
-            .where(reflections.c.kind == kind, reflections.c.user_id.in_(part), reflections.c.on.between(first, last))
-            .subquery()
-        )
-        found += connection.execute(
-            select(ranked).where(ranked.c.place == 1).order_by(ranked.c.user_id, ranked.c.on)
+            .where(
+                reflections.c.kind == kind,
+                reflections.c.user_id.in_(part),
+                reflections.c.on.between(first, last),
+                reflections.c.head,
+            )
+            .order_by(reflections.c.user_id, reflections.c.on)
         ).all()
     return found
 
@@ -52,7 +48,7 @@ def earlier_texts(connection: Connection, user_id: str, before: Any, limit: int)
     return tuple(
         connection.execute(
             select(func.substr(reflections.c.content, 1, EARLIER_CHARACTERS))
-            .where(reflections.c.user_id == user_id, reflections.c.window_end <= before)
+            .where(reflections.c.user_id == user_id, reflections.c.window_end <= before, reflections.c.head)
             .order_by(reflections.c.window_end.desc(), reflections.c.created_at.desc())
             .limit(limit)
         ).scalars()

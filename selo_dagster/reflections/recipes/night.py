@@ -15,7 +15,7 @@ from selo_dagster.reflections.claim import Claim
 from selo_dagster.reflections.context import Material, Source, date_in_words
 from selo_dagster.reflections.kind import Gathering
 from selo_dagster.reflections.questions import queue
-from selo_dagster.reflections.recipes.former import newest_of, source_of
+from selo_dagster.reflections.recipes.former import heads_of, source_of
 from selo_dagster.reflections.recipes.sources import as_source, columns_of, kept
 from selo_dagster.reflections.settle import Nothing
 from selo_dagster.reflections.states import SKIPPED, UNCHANGED, Reason
@@ -77,7 +77,7 @@ def _dailies(given: Gathering) -> dict[int, Source]:
     found: dict[int, Source] = {}
     for on, group in _by_on(given).items():
         whose = {one.user_id: one.id for one in group}
-        rows = newest_of(given.connection, "daily", list(whose), on, on)
+        rows = heads_of(given.connection, "daily", list(whose), on, on)
         found.update({whose[row.user_id]: source_of(row) for row in rows})
     return found
 

@@ -115,13 +115,15 @@ def earlier_of(connection: Connection, claims: Sequence[Claim]) -> dict[int, lis
                 reflections.c.user_id,
                 func.substr(reflections.c.content, 1, EARLIER_CHARACTERS).label("text"),
                 func.row_number()
-                .over(
-                    partition_by=reflections.c.user_id,
-                    order_by=[reflections.c.on.desc(), reflections.c.version.desc()],
-                )
+                .over(partition_by=reflections.c.user_id, order_by=reflections.c.on.desc())
                 .label("place"),
             )
-            .where(reflections.c.kind == kind, reflections.c.on < on, reflections.c.user_id.in_(list(whose)))
+            .where(
+                reflections.c.kind == kind,
+                reflections.c.on < on,
+                reflections.c.user_id.in_(list(whose)),
+                reflections.c.head,
+            )
             .subquery()
         )
         for row in connection.execute(

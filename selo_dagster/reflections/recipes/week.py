@@ -13,7 +13,7 @@ from selo_dagster.people.local_days import Window, span
 from selo_dagster.reflections.claim import Claim
 from selo_dagster.reflections.context import Material, Source, date_in_words
 from selo_dagster.reflections.kind import Gathering
-from selo_dagster.reflections.recipes.former import newest_of, source_of
+from selo_dagster.reflections.recipes.former import heads_of, source_of
 from selo_dagster.reflections.recipes.sources import by_ids, earlier_of, sources_of
 from selo_dagster.reflections.settle import Nothing
 from selo_dagster.reflections.states import SKIPPED, Reason
@@ -62,7 +62,7 @@ def _dailies(given: Gathering, claims: list[Claim]) -> dict[int, list[Source]]:
         by_on[one.on].append(one)
     for group in by_on.values():
         on = group[0].on
-        rows = newest_of(given.connection, "daily", [one.user_id for one in group], on - timedelta(days=DAYS - 1), on)
+        rows = heads_of(given.connection, "daily", [one.user_id for one in group], on - timedelta(days=DAYS - 1), on)
         whose = {one.user_id: one.id for one in group}
         for row in rows:
             found[whose[row.user_id]].append(source_of(row))

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, update
 
 from selo_dagster.people.zones import zone_rules_version
 from selo_dagster.reflections.answer import Answer, MalformedAnswerError, answer_schema, read_answer
 from selo_dagster.reflections.claim import Claim
 from selo_dagster.reflections.context import Context
+from selo_dagster.reflections.heads import FIRST, next_place
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.prompt import Prompt
-from selo_dagster.reflections.settle import Made, Nothing, Rejected
+from selo_dagster.reflections.settle import Held, Made, Nothing, Rejected
 from selo_dagster.reflections.tables import reflection_days, reflection_sources, reflections
 from selo_dagster.reflections.validate import CHECKS, Shown, checked
 
@@ -58,12 +59,18 @@ class MadeReflection:
     sources: tuple[tuple[str, str, Literal["cited", "read", "dropped"]], ...]
     late_days: tuple[date, ...] = ()
 
-    def store(self, connection: Connection, claim: Claim, now: datetime) -> None:
-        """Insert the reflection as its next version, with its sources; late days that it read are late no more."""
+    def store(self, connection: Connection, claim: Claim, now: datetime) -> Held | None:
+        """Insert the reflection as its next version, with its sources; late days that it read are late no more.
+
+        Held: it says nothing of too much that the present version understood, and is kept beside it.
+        """
         row = {name: getattr(self, name) for name in _STORED}
         row |= {"user_id": claim.user_id, "kind": claim.kind, "on": claim.on, "key": claim.key}
-        version = _next_version(connection, claim)
-        connection.execute(_INSERT_REFLECTION, {**row, "id": self.id, "version": version, "created_at": now})
+        # Nobody waits for a look at former versions where there are none.
+        place = FIRST if claim.version == 1 else next_place(connection, claim, self.insights)
+        place.make_way(connection)
+        row |= {"version": place.version, "head": place.holds, "parents": place.parents}
+        connection.execute(_INSERT_REFLECTION, {**row, "id": self.id, "created_at": now})
         if self.sources:
             connection.execute(
                 _INSERT_SOURCES,
@@ -72,23 +79,14 @@ class MadeReflection:
                     for source, source_id, use in self.sources
                 ],
             )
-        if self.late_days:
+        place.record(connection, claim, self.id, now)
+        if self.late_days and place.holds:
             connection.execute(
                 update(reflection_days)
                 .where(reflection_days.c.user_id == claim.user_id, reflection_days.c.on.in_(self.late_days))
                 .values(late=False)
             )
-
-
-def _next_version(connection: Connection, claim: Claim) -> int:
-    if claim.version == 1:
-        return 1
-    newest = connection.execute(
-        select(func.max(reflections.c.version)).where(
-            reflections.c.user_id == claim.user_id, reflections.c.kind == claim.kind, reflections.c.key == claim.key
-        )
-    ).scalar()
-    return int(newest or 0) + 1
+        return place.held
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,7 @@ def _thoughts(given: Given, since: datetime, characters: int) -> list[Source]:
             reflections.c.user_id == given.user_id,
             reflections.c.created_at > since,
             reflections.c.created_at <= given.now,
+            reflections.c.head,
         )
         .order_by(reflections.c.created_at.desc(), reflections.c.id)
         .limit(MOST_REFLECTIONS)

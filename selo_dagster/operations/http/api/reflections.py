@@ -14,7 +14,7 @@ from selo_dagster.operations.http.api.fields import Day, Instant, OneOf, Paged, 
 from selo_dagster.operations.http.api.paging import cursor_of, place_of
 from selo_dagster.reflections.kinds import KINDS
 from selo_dagster.reflections.states import STATES
-from selo_dagster.reflections.tables import reflection_ledger
+from selo_dagster.reflections.tables import reflection_ledger, reflections
 
 ledger = reflection_ledger
 Kind = Annotated[str, OneOf(tuple(KINDS))]
@@ -32,7 +32,10 @@ class Wanted(Paged):
 
 
 class ObligationTold(Told):
-    """One obligation: this person, this kind, this local date. reflection: the id of what was made."""
+    """One obligation: this person, this kind, this local date.
+
+    version: the one that is, or was last, to be made; reflection: the id of what holds; head: its version.
+    """
 
     id: int
     user: str
@@ -54,6 +57,7 @@ class ObligationTold(Told):
     words: int | None
     run: str | None
     reflection: str | None
+    head: int | None
 
 
 class ObligationsTold(Told):
@@ -67,7 +71,9 @@ _NAMES = {"user_id": "user", "run_id": "run", "reflection_id": "reflection"}
 _COLUMNS = [
     ledger.c[{told: name for name, told in _NAMES.items()}.get(field, field)].label(field)
     for field in ObligationTold.model_fields
+    if field != "head"
 ]
+_COLUMNS.append(reflections.c.version.label("head"))
 
 
 def add(calls: Calls) -> None:
@@ -87,7 +93,11 @@ def add(calls: Calls) -> None:
             chosen.append(ledger.c.id < place_of(wanted.cursor, int)[0])
         with store.read() as connection:
             rows = connection.execute(
-                select(*_COLUMNS).where(*chosen).order_by(ledger.c.id.desc()).limit(wanted.limit + 1)
+                select(*_COLUMNS)
+                .select_from(ledger.outerjoin(reflections, reflections.c.id == ledger.c.reflection_id))
+                .where(*chosen)
+                .order_by(ledger.c.id.desc())
+                .limit(wanted.limit + 1)
             ).mappings()
             found = [dict(row) for row in rows]
         page = found[: wanted.limit]
