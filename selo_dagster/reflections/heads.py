@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from selo_dagster.errors import SeloError
 from selo_dagster.reflections.claim import Claim, ledger
@@ -82,7 +82,7 @@ def next_place(connection: Connection, claim: Claim, insights: Sequence[Insight]
     return Place(there[-1].version + 1, present.id, compared(connection, claim.user_id, present.insights, insights))
 
 
-def versions_locked(connection: Connection, user_id: str, kind: str, key: str) -> Sequence[Row[Any]]:
+def versions_locked(connection: Connection, user_id: str, kind: str, key: str) -> Sequence[Any]:
     """Return every version of a reflection, oldest first, locked until the transaction ends."""
     wanted = (
         select(reflections.c.id, reflections.c.version, reflections.c.head, reflections.c.insights)
@@ -90,14 +90,14 @@ def versions_locked(connection: Connection, user_id: str, kind: str, key: str) -
         .order_by(reflections.c.version)
         .with_for_update()
     )
-    found: Sequence[Row[Any]] = connection.execute(wanted).all()
+    found: Sequence[Any] = connection.execute(wanted).all()
     if found and not any(one.head for one in found):
         # Whoever held them until now has added the one that holds.
         found = connection.execute(wanted).all()
     return found
 
 
-def _head(there: Sequence[Row[Any]]) -> Row[Any]:
+def _head(there: Sequence[Any]) -> Any:
     return next(one for one in there if one.head)
 
 
