@@ -16,6 +16,7 @@ from selo_dagster.errors import SeloError
 COMMANDS: Final = {
     "alerts": "selo_dagster.operations.alerts.commands:alerts_command",
     "audit": "selo_dagster.reflections.audits.commands:audit",
+    "budget": "selo_dagster.operations.budget_command:budget_command",
     "db": "selo_dagster.operations.db_commands:db",
     "dead": "selo_dagster.reflections.commands:dead_command",
     "demo": "selo_dagster.operations.demo:demo_command",

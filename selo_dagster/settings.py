@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,6 +41,10 @@ Names = Annotated[
 ]
 """A list with commas."""
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Tokens = Annotated[int, Field(ge=1, le=1_000_000_000_000)]
+Money = Annotated[Decimal, Field(gt=0, le=1_000_000_000, decimal_places=9)]
+Price = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6)]
+"""Of a million tokens."""
 
 
 def _rate(text: str) -> str:
@@ -58,6 +63,10 @@ def _rate(text: str) -> str:
 
 class CloseLimitsWarning(UserWarning):
     """Two nested time limits leave little room between them."""
+
+
+class SmallBudgetWarning(UserWarning):
+    """A cap of a day may be too small for one call."""
 
 
 class Settings(BaseModel):
@@ -129,6 +138,59 @@ class Settings(BaseModel):
         le=2,
         allow_inf_nan=False,
         description="Temperature of the model.",
+    )
+    llm_input_price: Price | None = Field(
+        None,
+        alias="SELO_LLM_INPUT_PRICE",
+        description="What a million tokens cost that SELO_LLM_MODEL reads, in any currency, such as 0.15.",
+    )
+    llm_output_price: Price | None = Field(
+        None, alias="SELO_LLM_OUTPUT_PRICE", description="What a million tokens cost that it writes."
+    )
+    llm_light_input_price: Price | None = Field(
+        None, alias="SELO_LLM_LIGHT_INPUT_PRICE", description="The same for SELO_LLM_LIGHT_MODEL."
+    )
+    llm_light_output_price: Price | None = Field(
+        None, alias="SELO_LLM_LIGHT_OUTPUT_PRICE", description="What a million tokens cost that the light model writes."
+    )
+    budget_fleet_tokens: Tokens | None = Field(
+        None,
+        alias="SELO_BUDGET_FLEET_TOKENS",
+        description="Tokens that models may read and write for everybody together in one day, in UTC.",
+    )
+    budget_kind_tokens: Tokens | None = Field(
+        None,
+        alias="SELO_BUDGET_KIND_TOKENS",
+        description="The same for each kind of reflection and each type of saga.",
+    )
+    budget_user_tokens: Tokens | None = Field(
+        None, alias="SELO_BUDGET_USER_TOKENS", description="The same for each person."
+    )
+    budget_fleet_cost: Money | None = Field(
+        None,
+        alias="SELO_BUDGET_FLEET_COST",
+        description="Money that models may cost for everybody together in one day, in the currency of the prices.",
+    )
+    budget_kind_cost: Money | None = Field(
+        None,
+        alias="SELO_BUDGET_KIND_COST",
+        description="The same money for each kind of reflection and each type of saga.",
+    )
+    budget_user_cost: Money | None = Field(
+        None, alias="SELO_BUDGET_USER_COST", description="The same money for each person."
+    )
+    budget_policy: Literal["defer", "light", "extractive"] = Field(
+        "defer",
+        alias="SELO_BUDGET_POLICY",
+        description="What is done where a call does not fit into a budget: defer (wait for the next day), light (ask "
+        "SELO_LLM_LIGHT_MODEL if that fits, else wait) or extractive (the built-in model, which costs nothing).",
+    )
+    budget_interactive_percent: int = Field(
+        0,
+        alias="SELO_BUDGET_INTERACTIVE_PERCENT",
+        ge=0,
+        le=90,
+        description="Share of the fleet's budget that is kept for kinds that somebody just asked for.",
     )
     lease_s: float = Field(
         30.0,
@@ -389,6 +451,43 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _tokens_have_a_price(self) -> Settings:
+        light = (self.llm_light_input_price, self.llm_light_output_price)
+        if self.llm_light_model is None and light != (None, None):
+            raise ValueError("SELO_LLM_LIGHT_MODEL: is needed with its prices: nobody knows whose they are")
+        if self.budget_policy == "light" and self.llm_light_model is None:
+            raise ValueError("SELO_LLM_LIGHT_MODEL: is needed with SELO_BUDGET_POLICY light: there is none to ask")
+        caps = (self.budget_fleet_cost, self.budget_kind_cost, self.budget_user_cost)
+        if caps == (None, None, None):
+            return self
+        needed = {"SELO_LLM_INPUT_PRICE": self.llm_input_price, "SELO_LLM_OUTPUT_PRICE": self.llm_output_price}
+        if self.llm_light_model is not None:
+            needed |= dict(zip(("SELO_LLM_LIGHT_INPUT_PRICE", "SELO_LLM_LIGHT_OUTPUT_PRICE"), light, strict=True))
+        missing = [name for name, price in needed.items() if price is None]
+        if missing:
+            raise ValueError(f"{missing[0]}: is needed with a budget of money: nobody knows what a token costs")
+        return self
+
+    @model_validator(mode="after")
+    def _a_call_fits_into_a_day(self) -> Settings:
+        answer, prompt = Decimal(self.llm_max_tokens), Decimal(self.context_characters)
+        for variable, cap in (
+            ("SELO_BUDGET_FLEET_TOKENS", self.budget_fleet_tokens),
+            ("SELO_BUDGET_KIND_TOKENS", self.budget_kind_tokens),
+            ("SELO_BUDGET_USER_TOKENS", self.budget_user_tokens),
+        ):
+            _check_room(variable, cap, answer, answer + prompt)
+        answer *= (self.llm_output_price or 0) / Decimal(1_000_000)
+        prompt *= (self.llm_input_price or 0) / Decimal(1_000_000)
+        for variable, money in (
+            ("SELO_BUDGET_FLEET_COST", self.budget_fleet_cost),
+            ("SELO_BUDGET_KIND_COST", self.budget_kind_cost),
+            ("SELO_BUDGET_USER_COST", self.budget_user_cost),
+        ):
+            _check_room(variable, money, answer, answer + prompt)
+        return self
+
+    @model_validator(mode="after")
     def _notices_have_an_address(self) -> Settings:
         if self.notice_url is not None and not self.notice_url.startswith(("http://", "https://")):
             raise ValueError("SELO_NOTICE_URL: must begin with http:// or https://")
@@ -470,6 +569,26 @@ class Settings(BaseModel):
     def dagster_folder(self) -> Path:
         """Dagster's home as it will be used."""
         return self.dagster_home if self.dagster_home is not None else self.home / "dagster"
+
+
+def _check_room(variable: str, cap: Decimal | int | None, answer: Decimal, whole: Decimal) -> None:
+    """Refuse a cap without room for an answer, and warn of one without room for a full prompt and its answer."""
+    if cap is not None and cap <= answer:
+        raise ValueError(
+            f"{variable}: {_plain(Decimal(cap))} never has room for a call: its answer alone may take {_plain(answer)} "
+            "(SELO_LLM_MAX_TOKENS)"
+        )
+    if cap is not None and cap < whole:
+        warnings.warn(
+            f"{variable}: {_plain(Decimal(cap))} may have no room for a single call: one with a full context "
+            f"(SELO_CONTEXT_CHARACTERS) may take {_plain(whole)} and more",
+            SmallBudgetWarning,
+            stacklevel=2,
+        )
+
+
+def _plain(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:

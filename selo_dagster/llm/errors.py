@@ -29,14 +29,26 @@ OF_THE_ENDPOINT: Final[frozenset[str]] = frozenset({"timeout", "connection", "ov
 """Faults that concern everybody who asks this server, where they come one after the other."""
 
 
-class ModelError(Exception):
-    """A call that gave no answer. retry_after_s: what the server asked for, in seconds."""
+NEVER_BILLED: Final[frozenset[str]] = frozenset(
+    {"connection", "rate_limited", "overloaded", "auth", "bad_request", "context_too_long"}
+)
+"""Faults of requests that no model worked on, unless whoever raises one knows better."""
 
-    def __init__(self, fault: Fault, *, retry_after_s: float | None = None, calls: int = 1) -> None:
+
+class ModelError(Exception):
+    """A call that gave no answer. retry_after_s: what the server asked for, in seconds.
+
+    calls: requests that it took. billed: those of them that somebody may have to pay for.
+    """
+
+    def __init__(
+        self, fault: Fault, *, retry_after_s: float | None = None, calls: int = 1, billed: int | None = None
+    ) -> None:
         super().__init__(fault)
         self.fault = fault
         self.retry_after_s = retry_after_s
         self.calls = calls
+        self.billed = int(fault not in NEVER_BILLED) if billed is None else billed
 
     @property
     def transient(self) -> bool:

@@ -106,9 +106,11 @@ class OpenAICompatibleModel:
                 left=lambda: call.deadline - self._monotonic(),
                 random=self._random,
                 sleep=self._sleep,
+                once=request.once,
             )
         except ModelError as error:
-            raise ModelError(error.fault, retry_after_s=error.retry_after_s, calls=call.sent) from None
+            wait_s, billed = error.retry_after_s, call.billed
+            raise ModelError(error.fault, retry_after_s=wait_s, calls=call.sent, billed=billed) from None
         return Completion(
             self._document(call, reply),
             self._model,
@@ -128,21 +130,23 @@ class OpenAICompatibleModel:
                 return found
             lower = call.footing.after(found.refused) if found.refused else None
             if lower is None:
-                raise ModelError(found.fault, retry_after_s=found.retry_after_s)
+                raise ModelError(found.fault, retry_after_s=found.retry_after_s, billed=int(found.billed))
             call.footing = lower
 
     async def _send(self, client: AsyncOpenAI, call: _Call) -> ChatReply | Meaning:
         left = call.deadline - self._monotonic()
         if left <= 0:
-            raise ModelError("timeout")
+            raise ModelError("timeout", billed=0)
         call.sent += 1
+        # Until it is known better: whoever is cancelled meanwhile has sent it all the same.
+        call.billed += 1
         ticket = self._capacity.begin()
         try:
             reply = read_reply(await asyncio.wait_for(self._body(client, call, left), left))
         except ModelError:
             raise
         except asyncio.TimeoutError:
-            meaning = Meaning("timeout")
+            meaning = Meaning("timeout", billed=True)
         except Exception as error:
             # The HTTP library's own errors pass through the client while the body is read.
             understood = meaning_of(error)
@@ -152,6 +156,7 @@ class OpenAICompatibleModel:
         else:
             self._capacity.succeed()
             return reply
+        call.billed -= not meaning.billed
         if meaning.fault in BACK_OFF:
             self._capacity.back_off(ticket, meaning.retry_after_s)
         return meaning
@@ -190,10 +195,11 @@ class OpenAICompatibleModel:
 
 @dataclass
 class _Call:
-    """One call under way. deadline: on the monotonic clock, in seconds. sent: requests so far."""
+    """One call under way. deadline: on the monotonic clock, in seconds. sent: requests so far; billed: perhaps."""
 
     request: CompletionRequest
     deadline: float
     nonce: str
     footing: Footing
     sent: int = 0
+    billed: int = 0

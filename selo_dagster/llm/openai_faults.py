@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from selo_dagster.llm.errors import Fault
+from selo_dagster.llm.errors import NEVER_BILLED, Fault
 from selo_dagster.llm.ladder import Refused
 from selo_dagster.llm.retry_after import retry_after_s
 
@@ -22,17 +22,26 @@ _FAULTS: Final[dict[int, Fault]] = {
 MESSAGE_LIMIT: Final = 2_000
 """Characters of an error's message that are looked at."""
 
+_BEFORE_SENDING: Final = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
+)
+"""Classes of the HTTP library's errors of which the request was never sent."""
+
 _REFUSING: Final = frozenset({400, 404, 422, 501})
 _TOO_LONG = re.compile(r"context.*(size|length|window|exceed|long)|(size|length|exceed|long).*context", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """refused: what may be left out of the request to be answered after all; None where that cannot help."""
+    """refused: what may be left out of the request to be answered after all; None where that cannot help.
+
+    billed: whether somebody may have to pay for the request.
+    """
 
     fault: Fault
     retry_after_s: float | None = None
     refused: Refused | None = None
+    billed: bool = False
 
 
 def meaning_of(error: Exception) -> Meaning | None:
@@ -48,7 +57,15 @@ def meaning_of(error: Exception) -> Meaning | None:
     if not isinstance(error, (openai.OpenAIError, OSError)) and not type(error).__module__.startswith("http"):
         return None
     late = isinstance(error, openai.APITimeoutError) or type(error).__name__.endswith("Timeout")
-    return Meaning("timeout" if late else "connection")
+    return Meaning("timeout" if late else "connection", billed=not _never_sent(error))
+
+
+def _never_sent(error: Exception) -> bool:
+    """Tell whether there was not even a connection: nobody can have read the request."""
+    import openai
+
+    cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
+    return type(cause).__name__ in _BEFORE_SENDING
 
 
 def _meaning_of_status(status: int, body: object, wait_s: float | None) -> Meaning:
@@ -57,7 +74,7 @@ def _meaning_of_status(status: int, body: object, wait_s: float | None) -> Meani
         return Meaning("context_too_long")
     fault = _FAULTS.get(status, "server_error" if status >= 500 or status == 409 else "bad_request")
     if status not in _REFUSING:
-        return Meaning(fault, wait_s)
+        return Meaning(fault, wait_s, billed=fault not in NEVER_BILLED)
     return Meaning(fault, wait_s, _refused(status, said))
 
 

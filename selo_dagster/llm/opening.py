@@ -1,9 +1,10 @@
-"""Opens the model that the settings name."""
+"""Opens the models that the settings name."""
 
 from __future__ import annotations
 
 from random import Random
 
+from selo_dagster.llm.budgets.caps import budget_of
 from selo_dagster.llm.protocol import LanguageModel
 from selo_dagster.settings import Settings
 
@@ -12,9 +13,7 @@ def language_model(settings: Settings, random: Random, *, light: bool = False) -
     """Return the server that the settings name, else the extractive model. light: the lighter one, if one is named."""
     # Imported by the runs that ask, not by everybody who loads the definitions.
     if settings.llm_url is None or settings.llm_model is None:
-        from selo_dagster.llm.extractive import ExtractiveModel
-
-        return ExtractiveModel()
+        return _extractive()
     from selo_dagster.llm.openai_client import OpenAICompatibleModel
 
     return OpenAICompatibleModel(
@@ -26,3 +25,17 @@ def language_model(settings: Settings, random: Random, *, light: bool = False) -
         temperature=settings.llm_temperature,
         random=random,
     )
+
+
+def cheaper_model(settings: Settings, random: Random) -> LanguageModel | None:
+    """Return the model that is asked where a call of the usual one does not fit into a budget; None: it waits."""
+    budget = budget_of(settings)
+    if budget is None or budget.policy == "defer":
+        return None
+    return _extractive() if budget.policy == "extractive" else language_model(settings, random, light=True)
+
+
+def _extractive() -> LanguageModel:
+    from selo_dagster.llm.extractive import ExtractiveModel
+
+    return ExtractiveModel()

@@ -41,6 +41,7 @@ class CompletionRequest:
     newest first, for continuity: never to be cited; former mantras or questions where these are asked for.
     goals: what the companion wants to reach with the person, newest first: never to be cited.
     correction: what was wrong with the answer before this one.
+    once: no quick try follows a request that may have been billed, since only one is paid for.
     """
 
     task: Task
@@ -57,6 +58,7 @@ class CompletionRequest:
     correction: str | None = None
     persona: dict[str, float] = field(default_factory=dict)
     goals: tuple[str, ...] = ()
+    once: bool = False
 
 
 @dataclass(frozen=True)

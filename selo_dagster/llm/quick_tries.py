@@ -23,9 +23,11 @@ async def with_quick_tries(
     left: Callable[[], float],
     random: Random,
     sleep: Callable[[float], Awaitable[None]],
+    once: bool = False,
 ) -> T:
     """Await `ask()`, and again up to two times after a transient fault. left: seconds until the deadline.
 
+    once: never after a request that may have been billed.
     Raises the last ModelError at once when it is not transient or when the pause before the next try,
     Retry-After included, would not end before the deadline.
     """
@@ -34,7 +36,7 @@ async def with_quick_tries(
             return await ask()
         except ModelError as error:
             pause = (error.retry_after_s or 0.0) + random.uniform(0, min(FIRST_PAUSE_S * 2**number, LONGEST_PAUSE_S))
-            if not error.transient or pause >= left():
+            if not error.transient or pause >= left() or (once and error.billed):
                 raise
         await sleep(pause)
     return await ask()

@@ -201,6 +201,31 @@ def provider_problems(host: str, standing: Standing) -> list[Problem]:
     ]
 
 
+def budget_problems(found: Mapping[str, Any] | None) -> list[Problem]:
+    """Return what spent budgets hold back, and where more was spent than allowed. found: of the status.
+
+    A person whose own budget is spent needs nobody.
+    """
+    if found is None:
+        return []
+    spent = [
+        Problem(
+            "budget_spent", f"{one['kind']}: {one['number']} wait until {found['until']}: {one['because']}", one["kind"]
+        )
+        for one in found["held_back"]
+        if one["scope"] is not None
+    ]
+    return spent + [
+        Problem(
+            "budget_exceeded",
+            f"{one['subject'] or 'the fleet'}: more is spent today than its budget allows",
+            one["subject"],
+        )
+        for one in found["lines"]
+        if one["exceeded"]
+    ]
+
+
 def guard_problems(verdict: Verdict | None, settings: Settings) -> list[Problem]:
     """Return what the resource guard has to say."""
     if verdict is None:

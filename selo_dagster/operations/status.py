@@ -9,11 +9,14 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from selo_dagster.llm.breaker import Standing, breaker_of
+from selo_dagster.llm.budgets.caps import budget_of
 from selo_dagster.memory.stream import NUMBERING, position
 from selo_dagster.memory.tables import events
+from selo_dagster.operations.budget_status import budget_status
 from selo_dagster.operations.job_status import last_runs
 from selo_dagster.operations.kind_status import kind_status
 from selo_dagster.operations.problems import (
+    budget_problems,
     guard_problems,
     job_problems,
     kind_problems,
@@ -71,11 +74,13 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
     asked = _one_offs(connection, now)
     breaker = breaker_of(settings)
     provider = Standing() if breaker is None else breaker.standing(connection)
+    budgets = budget_status(connection, budget_of(settings), now)
     problems = [
         *zone_problems(bad_zones(connection)),
         *missing_problems(checked.missing, checked.switched_off),
         *guard_problems(guard, settings),
         *([] if breaker is None else provider_problems(breaker.endpoint.host, provider)),
+        *budget_problems(budgets),
         *late_one_offs(asked),
         *(found for name in kinds for found in kind_problems(name, kinds[name])),
         *job_problems(jobs),
@@ -116,6 +121,7 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
         "kinds": kinds,
         "jobs": jobs,
         "model": None if breaker is None else _endpoint(breaker.endpoint.host, provider),
+        "budgets": budgets,
         "guard": _shown(guard),
         "guard_switched_on": settings.resource_guard,
         "paused": [

@@ -10,7 +10,7 @@ import dagster as dg
 from selo_dagster.clock import Clock
 from selo_dagster.reflections.due import ready_count, waiting_count
 from selo_dagster.reflections.kinds import KINDS
-from selo_dagster.reflections.outage import parked_now
+from selo_dagster.reflections.spending import why_left
 from selo_dagster.reflections.states import BROKEN, DEFERRED
 from selo_dagster.reflections.told import Told
 from selo_dagster.reflections.work_commands import until_nothing_is_due
@@ -25,7 +25,7 @@ from selo_dagster.triggers.reader import look_for_triggers
 @dataclass
 class Night:
     """What came of it. kinds: outcomes by kind; sagas: states by type; calls: of the model, by reflections; runs:
-    of Dagster; parked: why something still waits for the model's server.
+    of Dagster; parked: why something still waits for the model's server or for room in a budget.
     """
 
     kinds: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -55,7 +55,7 @@ def work_through(
             told.add_run(store, ran)
             night.runs += 1
         night.kinds[kind.name] = told.counts()
-        parked = parked_now(store, settings, kind)
+        parked = why_left(store, settings, kind, clock.now())
         with store.read() as connection:
             # They wait for another kind: no run of this night could take them.
             night.kinds[kind.name][DEFERRED] += waiting_count(connection, kind)

@@ -10,12 +10,14 @@ from sqlalchemy import Connection, select
 
 from selo_dagster.errors import SeloError
 from selo_dagster.llm.breaker import breaker_of
+from selo_dagster.llm.budgets.caps import budget_of
 from selo_dagster.people.history import zones_of
 from selo_dagster.people.local_days import Zones
 from selo_dagster.people.lookup import lookup
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.outage import asks, sentence
 from selo_dagster.reflections.pauses import pause_of
+from selo_dagster.reflections.spending import over_now, waits, what_holds
 from selo_dagster.reflections.standing import standing
 from selo_dagster.reflections.states import (
     CLAIMED,
@@ -48,6 +50,7 @@ _SENTENCES = {
     Reason.CANCELLED: "The request was taken back before its time.",
     Reason.SOURCE_GONE: "What it was to rest on is no longer there.",
     Reason.QUEUE_FULL: "As many questions are open as may be; answer, skip or let some expire first.",
+    Reason.BUDGET: "No budget of its day had room for it; `selo budget release` tries again at once.",
     Reason.NOTHING_TO_ASK: "Nothing was found to ask that was not asked, queued or answered before.",
     Reason.LOSS_GUARD: "A new version was made and loses too much: the former one holds.",
 }
@@ -104,8 +107,25 @@ def why(connection: Connection, kind: Kind, user_id: str, zones: Zones, on: date
         else Answered(row.state, row.reason, _told(connection, row))
     )
     if found.outcome in {DUE, FAILED, DEFERRED} and (row is None or row.ready_at is not None or row.state == DEFERRED):
-        return _held_back(connection, kind, user_id) or _parked(connection, kind) or found
+        return (
+            _held_back(connection, kind, user_id)
+            or _parked(connection, kind)
+            or _without_room(connection, kind, user_id, row, now)
+            or found
+        )
     return found
+
+
+def _without_room(connection: Connection, kind: Kind, user_id: str, row: Any, now: datetime) -> Answered | None:
+    budget = budget_of(process_settings())
+    if budget is None or not asks(kind) or (row is not None and row.ready_at is None):
+        return None
+    put_off = row is not None and row.reason == Reason.BUDGET and row.ready_at > now
+    over = what_holds(connection, budget, kind, user_id, now) if put_off else over_now(connection, budget, kind, now)
+    if over is None:
+        return None
+    said = waits(over)
+    return Answered(DEFERRED, Reason.BUDGET, f"{said[0].upper()}{said[1:]}; `selo budget release` tries again at once.")
 
 
 def _parked(connection: Connection, kind: Kind) -> Answered | None:

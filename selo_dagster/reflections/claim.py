@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, and_, case, delete, insert, or_, select, true, tuple_, update
 
 from selo_dagster.llm.breaker import Place
+from selo_dagster.llm.budgets.calls import give_back
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.pauses import free_now
 from selo_dagster.reflections.states import CLAIMED, DEAD, DUE
@@ -75,7 +77,7 @@ class OldestFirst:
 def take_back_expired(connection: Connection, kind: Kind, now: datetime) -> int:
     """Make rows due again whose holder let the lease run out; returns how many. Three times lost is dead."""
     expired = (
-        select(ledger.c.id, ledger.c.run_id)
+        select(ledger.c.id, ledger.c.run_id, ledger.c.epoch)
         .where(ledger.c.kind == kind.name, ledger.c.state == CLAIMED, ledger.c.lease_until < database_now())
         .order_by(ledger.c.id)
         .with_for_update(skip_locked=True)
@@ -104,7 +106,13 @@ def take_back_expired(connection: Connection, kind: Kind, now: datetime) -> int:
         .returning(ledger.c.id)
     ).scalars()
     signal(connection, [Signal("dead", kind.name, {"row": row, "class": "lost_claims"}) for row in dead])
+    give_back(connection, [owner_of(row.id, row.epoch) for row in found])
     return len(ids)
+
+
+def owner_of(ledger_id: int, epoch: int) -> str:
+    """Return the name under which a claim's calls of the model are reserved."""
+    return f"reflection/{ledger_id}/{epoch}"
 
 
 def claim(
@@ -255,21 +263,23 @@ def park(connection: Connection, one: Claim, calls: int) -> bool:
 
     calls: requests that it took, which the row keeps. False: the claim was lost.
     """
+    back = {"state": DUE, "ready_at": ledger.c.since, "lease_until": None}
+    return bool(unbegin(connection, [one], back | {"model_calls": ledger.c.model_calls + calls}))
+
+
+def unbegin(connection: Connection, claims: list[Claim], changes: Mapping[str, Any]) -> int:
+    """Take attempts back that were begun: none of them counts. Returns how many claims still hold.
+
+    changes: of their rows besides.
+    """
     held = connection.execute(
-        update(ledger)
-        .where(_still_held([one]))
-        .values(
-            state=DUE,
-            ready_at=ledger.c.since,
-            lease_until=None,
-            attempts=ledger.c.attempts - 1,
-            model_calls=ledger.c.model_calls + calls,
-        )
+        update(ledger).where(_still_held(claims)).values(attempts=ledger.c.attempts - 1, **changes)
     ).rowcount
     attempts = reflection_attempts.c
     connection.execute(
         delete(reflection_attempts).where(
-            attempts.ledger_id == one.id, attempts.epoch == one.epoch, attempts.outcome == RUNNING
+            tuple_(attempts.ledger_id, attempts.epoch).in_(sorted((one.id, one.epoch) for one in claims)),
+            attempts.outcome == RUNNING,
         )
     )
-    return bool(held)
+    return held

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,14 +20,16 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from selo_dagster.clock import Clock
 from selo_dagster.llm.breaker import Breaker
-from selo_dagster.llm.protocol import LanguageModel
-from selo_dagster.reflections.claim import Claim, begin_attempts, claim, release, renew, take_back_expired
+from selo_dagster.llm.budgets.calls import Tab
+from selo_dagster.llm.budgets.caps import Budget
+from selo_dagster.llm.protocol import CompletionRequest, LanguageModel
+from selo_dagster.reflections.claim import Claim, begin_attempts, claim, release, renew, take_back_expired, unbegin
 from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.gather import gather
-from selo_dagster.reflections.generate import Generated, Limits, generate
+from selo_dagster.reflections.generate import Generated, Limits, Paid, generate
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.outage import PARKED, Gate, Parked, Pass, gate_of
-from selo_dagster.reflections.prompt import prompt_for
+from selo_dagster.reflections.prompt import Prompt, prompt_for
 from selo_dagster.reflections.retry import Failure, failure_of, look_again_at, may_try_again, next_attempt_at
 from selo_dagster.reflections.settle import (
     Cost,
@@ -42,8 +44,10 @@ from selo_dagster.reflections.settle import (
     settle_failed,
     settle_rejected,
     settle_skipped,
+    settle_unbegun,
     settle_unchanged,
 )
+from selo_dagster.reflections.spending import Purse, purse_of
 from selo_dagster.reflections.states import DEFERRED, DONE, FAILED, REJECTED, SKIPPED, Reason
 from selo_dagster.reflections.traced import CohortSpans, tell_settled
 from selo_dagster.reflections.turns import Turns
@@ -85,7 +89,8 @@ class CohortLimits:
 class Tools:
     """What the engine is given instead of reaching for it. on_made: asks for what follows from a reflection.
 
-    breaker: of the model's endpoint, None where there is none.
+    breaker: of the model's endpoint, None where there is none. budget: None where nothing is bounded; cheaper: the
+    model that is asked where its policy says so.
     """
 
     store: Store
@@ -96,6 +101,21 @@ class Tools:
     on_made: OnMade | None = None
     monotonic: Callable[[], float] = time.monotonic
     breaker: Breaker | None = None
+    budget: Budget | None = None
+    cheaper: LanguageModel | None = None
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What became of those who were to begin. asked: what the model is asked, of those whom a budget pays for.
+
+    waiting: those for whom there may be room soon; settled: those for whom there is none today.
+    """
+
+    begun: frozenset[int]
+    asked: dict[int, tuple[Prompt, Tab]] = field(default_factory=dict)
+    waiting: frozenset[int] = frozenset()
+    settled: tuple[Settlement, ...] = ()
 
 
 @dataclass
@@ -103,7 +123,7 @@ class Cohort:
     """One run's work. `sink` is called with each settlement, from the engine's own thread.
 
     held_back: asked before each claim, in a thread; true ends the run as if nothing more were due. So does a server
-    that is gone; by_hand: somebody is waiting, who may find out at once whether it is back.
+    that is gone, and a budget without room; by_hand: somebody is waiting, who may find out at once whether it is back.
     """
 
     kind: Kind
@@ -125,6 +145,7 @@ class Cohort:
     _spans: CohortSpans = field(init=False, repr=False)
     _gate: Gate = field(init=False, repr=False)
     _turns: Turns = field(init=False, repr=False)
+    _purse: Purse = field(init=False, repr=False)
 
     async def run(self) -> None:
         """Claim, reflect and commit until nothing is due, the deadline is near, or `stop` was called.
@@ -142,6 +163,7 @@ class Cohort:
             at_once=self.by_hand,
         )
         self._turns = Turns(self.limits.per_person)
+        self._purse = purse_of(self.tools.budget, self.kind, self.limits.person.person_s + self.limits.lease_s)
         with self._spans.cohort():
             await self._run()
 
@@ -162,6 +184,8 @@ class Cohort:
                 beating.cancel()
                 await asyncio.gather(beating, return_exceptions=True)
                 await self.tools.model.aclose()
+                if self.tools.cheaper is not None:
+                    await self.tools.cheaper.aclose()
 
     def stop(self) -> None:
         """Ask the engine to end: nothing more is begun, what is under way is cancelled and released."""
@@ -174,7 +198,7 @@ class Cohort:
                 self._changed.clear()
                 if self.tools.monotonic() < deadline:
                     await self._refill(busy=bool(running))
-                    if self._gate.parked:
+                    if self._gate.parked or self._purse.spent is not None:
                         # Whatever is in hand stays held until it is released at the end.
                         self._queue.clear()
                         self._supply = _EMPTY
@@ -226,7 +250,9 @@ class Cohort:
             self._supply = _EMPTY
             return
         allowed = await self._in_first_thread(self._gate.look)
-        if allowed is None:
+        if self._purse.counts:
+            await self._in_first_thread(self._look_into_purse)
+        if allowed is None or self._purse.spent is not None:
             self._supply = _EMPTY
             return
         claims = await self._in_first_thread(self._claim, alone, allowed)
@@ -238,6 +264,10 @@ class Cohort:
         self._held.update({one.id: one for one in claims})
         contexts = await self._in_first_thread(self._gather, claims)
         self._queue.extend((one, contexts[one.id]) for one in claims)
+
+    def _look_into_purse(self) -> None:
+        with self.tools.store.read() as connection:
+            self._purse.look(connection, self.tools.clock.now())
 
     def _claim(self, alone: bool, allowed: Pass) -> list[Claim]:
         now = self.tools.clock.now()
@@ -273,26 +303,63 @@ class Cohort:
         if not batch:
             return set()
         self._calling += len(batch)
-        begun = await self._in_first_thread(self._begin_attempts, [one for one, _ in batch])
-        for one, _ in batch:
-            if one.id not in begun:
+        begun = await self._in_first_thread(self._begin_attempts, batch)
+        for settlement in begun.settled:
+            self.sink(settlement)
+        tasks = set()
+        for one, found in batch:
+            if one.id in begun.begun:
+                tasks.add(asyncio.create_task(self._one(one, found, begun.asked.get(one.id))))
+            elif one.id in begun.waiting:
+                # Without a word: nothing has changed, and whoever ends a call or half a second says when to look again.
+                self._calling -= 1
+                self._queue.append((one, found))
+            else:
                 self._call_ended()
                 self._held.pop(one.id, None)
-        return {asyncio.create_task(self._one(one, found)) for one, found in batch if one.id in begun}
+        return tasks
 
-    def _begin_attempts(self, claims: list[Claim]) -> set[int]:
+    def _begin_attempts(self, batch: list[tuple[Claim, Context | Nothing]]) -> _Begun:
+        claims = [one for one, _ in batch]
+        if not self._purse.counts:
+            with self.tools.store.write() as connection:
+                return _Begun(frozenset(one.id for one in begin_attempts(connection, claims, self.run_id)))
+        prompts = {one.id: self._prompt(one, found) for one, found in batch if isinstance(found, Context)}
+        now = self.tools.clock.now()
         with self.tools.store.write() as connection:
-            return {one.id for one in begin_attempts(connection, claims, self.run_id)}
+            held = begin_attempts(connection, claims, self.run_id)
+            asking = [(one, prompts[one.id]) for one in held if one.id in prompts]
+            admitted = self._purse.admit(connection, asking, now)
+            settled = [
+                settle_unbegun(connection, one, Reason.BUDGET, until=admitted.over[one.id].until)
+                for one in held
+                if one.id in admitted.over
+            ]
+            if admitted.waiting:
+                unbegin(connection, [one for one in held if one.id in admitted.waiting], {})
+        not_now = admitted.waiting | admitted.over.keys()
+        return _Begun(
+            frozenset(one.id for one in held if one.id not in not_now),
+            {row: (prompts[row], tab) for row, tab in admitted.tabs.items()},
+            admitted.waiting,
+            tuple(one for one in settled if one is not None),
+        )
 
-    async def _one(self, one: Claim, found: Context | Nothing | Generated) -> None:
+    def _prompt(self, one: Claim, context: Context) -> Prompt:
+        return prompt_for(context, self.kind.caused_by(one.cause), self.limits.person.call_s)
+
+    async def _one(
+        self, one: Claim, found: Context | Nothing | Generated, asked: tuple[Prompt, Tab] | None = None
+    ) -> None:
         try:
             with self._spans.reflect(one, self.tools.clock.now()) as told:
-                settlement = await self._settled(one, found)
+                settlement = await self._settled(one, found, asked)
                 if isinstance(settlement, Parked):
                     told.tell(outcome="parked")
                 else:
                     tell_settled(told, settlement)
         finally:
+            self._purse.forget(one)
             self._changed.set()
         self._held.pop(one.id, None)
         if isinstance(settlement, Parked):
@@ -302,7 +369,9 @@ class Cohort:
         else:
             self.sink(settlement)
 
-    async def _settled(self, one: Claim, found: Context | Nothing | Generated) -> Settlement | Parked | None:
+    async def _settled(
+        self, one: Claim, found: Context | Nothing | Generated, asked: tuple[Prompt, Tab] | None
+    ) -> Settlement | Parked | None:
         started = self.tools.monotonic()
         if self.kind.shape.task is None and isinstance(found, Context):
             found = self._computed(found)
@@ -312,7 +381,7 @@ class Cohort:
         if isinstance(found, Nothing):
             self._call_ended()
             return await self._commit(self._settle_nothing, one, found, Cost(), found.read_upto)
-        return await self._reflect(one, found, started)
+        return await self._reflect(one, found, started, asked)
 
     def _call_ended(self) -> None:
         self._calling -= 1
@@ -322,23 +391,44 @@ class Cohort:
         made = self.kind.shape.computed(context, self.tools.new_id)
         return made if isinstance(made, Nothing) else Generated(made, Cost())
 
-    async def _reflect(self, one: Claim, context: Context, started: float) -> Settlement | Parked | None:
+    async def _reflect(
+        self, one: Claim, context: Context, started: float, asked: tuple[Prompt, Tab] | None
+    ) -> Settlement | Parked | None:
         limits = self.limits.person
         kind = self.kind.caused_by(one.cause)
-        prompt = prompt_for(context, kind, limits.call_s)
-        making = generate(self.tools.model, context, kind, prompt, limits=limits, new_id=self.tools.new_id)
+        model, paid = self.tools.model, None
+        if asked is None:
+            prompt = self._prompt(one, context)
+        else:
+            prompt, tab = asked
+            paid = Paid(tab, lambda request: self._in_thread(self._another, one, request))
+            if tab.model and self.tools.cheaper is not None:
+                model = self.tools.cheaper
+        making = generate(model, context, kind, prompt, limits=limits, new_id=self.tools.new_id, paid=paid)
         try:
             try:
                 generated = await asyncio.wait_for(making, limits.person_s)
             finally:
                 self._call_ended()
         except Exception as broken:  # noqa: BLE001 - one person's failure is theirs alone, recorded by its class
+            self._purse.broke(one, broken)
             failure = failure_of(broken)
             spent = Cost(seconds=self.tools.monotonic() - started, model_calls=failure.calls)
             return await self._commit(self._settle_call_failed, one, broken, failure, prompt.input_hash, spent)
-        if self._gate.listening:
+        if self._gate.listening and model is not self.tools.cheaper:
             await self._in_thread(self._gate.answered)
         return await self._settle(one, generated, prompt.input_hash, context.read_upto)
+
+    def _another(self, one: Claim, request: CompletionRequest) -> bool:
+        with self.tools.store.write() as connection:
+            return self._purse.another(connection, one, request, self.tools.clock.now())
+
+    @contextmanager
+    def _settling(self, one: Claim) -> Iterator[Connection]:
+        """A transaction that settles a claim, and counts at its end what it used: everybody adds to the same rows."""
+        with self.tools.store.write() as connection:
+            yield connection
+            self._purse.count(connection, one)
 
     async def _settle(
         self, one: Claim, generated: Generated, input_hash: str, read_upto: int | None
@@ -357,7 +447,7 @@ class Cohort:
         result = generated.result
         if isinstance(result, Nothing):
             return self._settle_nothing(one, result, generated.cost, read_upto)
-        with self.tools.store.write() as connection:
+        with self._settling(one) as connection:
             if not isinstance(result, Rejected):
                 also = self._also(one, read_upto)
                 settled = settle_done(connection, one, result, cost=generated.cost, now=now, also=also)
@@ -385,13 +475,13 @@ class Cohort:
     def _settle_call_failed(
         self, one: Claim, broken: Exception, failure: Failure, input_hash: str, spent: Cost
     ) -> Settlement | Parked | None:
-        with self.tools.store.write() as connection:
+        with self._settling(one) as connection:
             if self._gate.failed(connection, one, broken, failure.calls):
                 return PARKED
             return self._fail(connection, one, failure, input_hash, spent)
 
     def _settle_failed(self, one: Claim, failure: Failure, input_hash: str, spent: Cost) -> Settlement | None:
-        with self.tools.store.write() as connection:
+        with self._settling(one) as connection:
             return self._fail(connection, one, failure, input_hash, spent)
 
     def _fail(
@@ -422,7 +512,7 @@ class Cohort:
     def _settle_nothing(self, one: Claim, nothing: Nothing, cost: Cost, read_upto: int | None) -> Settlement | None:
         now = self.tools.clock.now()
         reason = nothing.reason
-        with self.tools.store.write() as connection:
+        with self._settling(one) as connection:
             if nothing.outcome == DEFERRED:
                 return settle_deferred(connection, one, reason, until=look_again_at(now), cost=cost, now=now)
             if nothing.outcome == SKIPPED:
@@ -433,6 +523,7 @@ class Cohort:
     def _release_rest(self) -> None:
         with self.tools.store.write() as connection:
             release(connection, list(self._held.values()))
+            self._purse.give_back(connection, list(self._held.values()))
         self._gate.give_back()
 
     async def _beat(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from selo_dagster.llm.protocol import Completion, LanguageModel
+from selo_dagster.llm.budgets.calls import Tab
+from selo_dagster.llm.protocol import Completion, CompletionRequest, LanguageModel
 from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.prompt import Prompt
@@ -35,23 +36,40 @@ class Generated:
     cost: Cost
 
 
+@dataclass(frozen=True)
+class Paid:
+    """What is paid for out of a budget. another: whether there is room for one more request, which is reserved then."""
+
+    tab: Tab
+    another: Callable[[CompletionRequest], Awaitable[bool]]
+
+
 async def generate(
-    model: LanguageModel, context: Context, kind: Kind, prompt: Prompt, *, limits: Limits, new_id: Callable[[], str]
+    model: LanguageModel,
+    context: Context,
+    kind: Kind,
+    prompt: Prompt,
+    *,
+    limits: Limits,
+    new_id: Callable[[], str],
+    paid: Paid | None = None,
 ) -> Generated:
     """Ask the model for one reflection and check the answer; a model that can mend its answer is told once.
 
-    Raises asyncio.TimeoutError when a call takes longer than `limits.call_s`, and ModelError.
+    paid: then it is told only if there is room for that. Raises asyncio.TimeoutError when a call takes longer than
+    `limits.call_s`, and ModelError.
     """
     started = time.perf_counter()
-    completion = await _call(model, prompt, limits.call_s)
+    completion = await _call(model, prompt, limits.call_s, paid)
     result = _judged(completion, prompt, context, kind, new_id)
     spent = [completion]
     left = limits.person_s - (time.perf_counter() - started)
     if isinstance(result, Rejected) and model.corrigible and left > LEAST_CALL_S:
         told = replace(prompt, request=replace(prompt.request, correction=corrected_by(result.codes, kind)))
-        completion = await _call(model, told, min(limits.call_s, left))
-        result = _judged(completion, prompt, context, kind, new_id)
-        spent.append(completion)
+        if paid is None or await paid.another(told.request):
+            completion = await _call(model, told, min(limits.call_s, left), paid)
+            result = _judged(completion, prompt, context, kind, new_id)
+            spent.append(completion)
     cost = Cost(
         seconds=time.perf_counter() - started,
         model_calls=sum(one.calls for one in spent),
@@ -62,10 +80,13 @@ async def generate(
     return Generated(result, cost)
 
 
-async def _call(model: LanguageModel, prompt: Prompt, seconds: float) -> Completion:
+async def _call(model: LanguageModel, prompt: Prompt, seconds: float, paid: Paid | None) -> Completion:
+    request = replace(prompt.request, deadline_s=seconds, once=paid is not None)
     with model_call(model.name, prompt.request.task) as told:
-        completion = await asyncio.wait_for(model.complete(replace(prompt.request, deadline_s=seconds)), seconds)
+        completion = await asyncio.wait_for(model.complete(request), seconds)
         told.answered(completion)
+    if paid is not None:
+        paid.tab.answered(completion)
     return completion
 
 

@@ -18,6 +18,7 @@ from selo_dagster.reflections.jobs import KIND_TAG
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.look import look
 from selo_dagster.reflections.outage import asks, sentence, standing_now
+from selo_dagster.reflections.spending import over_budget, waits
 from selo_dagster.settings import process_settings
 from selo_dagster.store.heartbeats import beat
 from selo_dagster.store.opening import open_store
@@ -61,6 +62,7 @@ def _tick(
         sync_partitions(store, context.instance)
         held = guard(store, settings)
         standing = standing_now(store, settings) if asks(kind) else Standing()
+        over = over_budget(store, settings, {kind.name: kind}, now)
         with store.read() as connection:
             ready = ready_count(connection, kind, now)
         with store.write() as connection:
@@ -76,6 +78,9 @@ def _tick(
         return
     if ready and standing.is_open and not standing.probe_due:
         yield dg.SkipReason(f"{ready} ready, parked: {sentence(settings, standing)}")
+        return
+    if ready and over:
+        yield dg.SkipReason(f"{ready} ready: {waits(over[kind.name])}")
         return
     for zone in found.bad_zones:
         context.log.warning(f"people in zone {zone!r} cannot be enrolled: there is no such zone")

@@ -19,6 +19,7 @@ from selo_dagster.reflections.one_offs import place_due
 from selo_dagster.reflections.outage import asks, standing_now, who_probes
 from selo_dagster.reflections.report import runs_alive, runs_past_their_lease
 from selo_dagster.reflections.schedules import NOT_YET_CLAIMING, runs_wanted
+from selo_dagster.reflections.spending import give_back_lost, over_budget
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.store.heartbeats import beat
@@ -68,8 +69,10 @@ def _tick(
     with store.read() as connection:
         late = runs_past_their_lease(connection)
     found |= {"runs_ended": dead} if (dead := end_dead_runs(context.instance, late)) else {}
+    found |= {"calls_given_back": lost} if (lost := give_back_lost(store, settings)) else {}
     asked = 0
     standing = standing_now(store, settings)
+    over = over_budget(store, settings, kinds, now)
     parked: dict[str, int] = {}
     for kind in kinds.values():
         with store.write() as connection:
@@ -82,6 +85,9 @@ def _tick(
         held = guard(store, settings)
         if held is not None:
             found["held_back"] = found.get("held_back", 0) + ready
+            continue
+        if kind.name in over:
+            found["over_budget"] = found.get("over_budget", 0) + ready
             continue
         if standing.state != CLOSED and asks(kind):
             parked[kind.name] = ready

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
 from sqlalchemy import Connection, String, bindparam, func, select, update
 
 from selo_dagster.reflections.caused import Caused, caused_by
-from selo_dagster.reflections.claim import Claim
+from selo_dagster.reflections.claim import Claim, unbegin
 from selo_dagster.reflections.states import CLAIMED, DEAD, DEFERRED, DONE, FAILED, REJECTED, SKIPPED, UNCHANGED
 from selo_dagster.reflections.tables import reflection_attempts, reflection_ledger
 from selo_dagster.store.alert_signals import Signal, signal
@@ -199,6 +199,15 @@ def settle_deferred(
         return None
     _end_attempt(connection, claim, DEFERRED, cost)
     return _settlement(claim, DEFERRED, cost, reason=reason, retry_at=until)
+
+
+def settle_unbegun(connection: Connection, claim: Claim, reason: str, *, until: datetime) -> Settlement | None:
+    """Put a row off of which an attempt was begun and must not be made: it does not count. None: the claim was lost."""
+    put_off = {"state": DEFERRED, "reason": reason, "ready_at": until, "lease_until": None}
+    if not unbegin(connection, [claim], put_off):
+        return None
+    untried = replace(claim, attempts=claim.attempts - 1)
+    return _settlement(untried, DEFERRED, Cost(), reason=reason, retry_at=until)
 
 
 def settle_rejected(

@@ -52,6 +52,7 @@ class Reason:
     NOTHING_TO_ASK: Final = "nothing_to_ask"
     RESOURCES: Final = "resources"
     PROVIDER_DOWN: Final = "provider_down"
+    BUDGET: Final = "budget"
     CANCELLED: Final = "cancelled"
     SOURCE_GONE: Final = "source_gone"
     LOSS_GUARD: Final = "loss_guard"

@@ -7,7 +7,8 @@ from uuid import uuid4
 
 from selo_dagster.clock import Clock
 from selo_dagster.llm.breaker import breaker_of
-from selo_dagster.llm.opening import language_model
+from selo_dagster.llm.budgets.caps import budget_of
+from selo_dagster.llm.opening import cheaper_model, language_model
 from selo_dagster.reflections.cohort import CohortLimits, Tools
 from selo_dagster.reflections.generate import Limits
 from selo_dagster.reflections.kind import Kind
@@ -30,6 +31,8 @@ def tools_for(store: Store, settings: Settings, clock: Clock, kind: Kind, *, ran
         new_id=lambda: uuid4().hex,
         on_made=Downstream(registry(), settings),
         breaker=breaker_of(settings),
+        budget=budget_of(settings),
+        cheaper=cheaper_model(settings, chance),
     )
 
 

@@ -21,11 +21,11 @@ from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.kinds import kind_named
 from selo_dagster.reflections.launch import Ran, run_here
 from selo_dagster.reflections.look import look
-from selo_dagster.reflections.outage import parked_now
 from selo_dagster.reflections.plan import Planned, planned
 from selo_dagster.reflections.progress import progress
 from selo_dagster.reflections.report import settled_any
 from selo_dagster.reflections.request import Wish, place
+from selo_dagster.reflections.spending import why_left
 from selo_dagster.reflections.told import LINES_FOR_PEOPLE, Told
 from selo_dagster.settings import Settings, process_settings
 from selo_dagster.store.engine import Store
@@ -109,7 +109,7 @@ def until_nothing_is_due(
         with store.read() as connection:
             after = ready_count(connection, kind, clock.now())
             settled = settled_any(connection, ran.run_id)
-        if parked_now(store, settings, kind):
+        if why_left(store, settings, kind, clock.now()):
             return
         if after >= before and not settled:
             # A run that settles nothing would be repeated for ever. One that did may find more than before: another
@@ -131,12 +131,12 @@ def _reflect_on(
     if wish.users is None and wish.on is None:
         for ran in until_nothing_is_due(store, instance, settings, clock, kind, now):
             told.add_run(store, ran)
-        told.tell_parked(parked_now(store, settings, kind))
+        told.tell_parked(why_left(store, settings, kind, clock.now()))
         return
     told.replies += place(store, kind, wish, clock.now(), settings.catchup_days)
     with progress(store, kind, clock):
         told.add_run(store, run_here(store, instance, kind, _config(now=now, request=wish.request_id)))
-    told.tell_parked(parked_now(store, settings, kind))
+    told.tell_parked(why_left(store, settings, kind, clock.now()))
 
 
 def _print_plan(kind: Kind, plan: Planned, *, as_json: bool) -> int:

@@ -11,11 +11,13 @@ from typing import Final, Generic, TypeVar
 from pydantic import ValidationError
 
 from selo_dagster.llm.answers import Answer, schema_of
+from selo_dagster.llm.budgets.calls import Tab
 from selo_dagster.llm.errors import ModelError
-from selo_dagster.llm.opening import language_model
+from selo_dagster.llm.opening import cheaper_model, language_model
 from selo_dagster.llm.protocol import Completion, CompletionRequest, Evidence, LanguageModel, Task
 from selo_dagster.sagas.definition import Retry
 from selo_dagster.sagas.given import RefusedError, TransientError
+from selo_dagster.sagas.paying import Payer, payer_now
 from selo_dagster.settings import process_settings
 from selo_dagster.tracing.model_calls import model_call
 
@@ -63,25 +65,53 @@ class Answered(Generic[AnswerT]):
 def ask(question: Question[AnswerT]) -> Answered[AnswerT]:
     """Ask the model that the settings name; a model that can mend its answer is told once.
 
-    Raises ModelError, RefusedError where there is nothing to ask about, and TransientError for an answer that does
-    not fit: another try may give one that does.
+    Raises ModelError, RefusedError where there is nothing to ask about, TransientError for an answer that does not
+    fit: another try may give one that does, and NoRoomError where no budget has room for it.
     """
     if not question.evidence:
         raise RefusedError("nothing to ask about")
     settings = process_settings()
-    model = language_model(settings, SystemRandom())
-    return asyncio.run(_asked(model, question, settings.call_timeout_s))
-
-
-async def _asked(model: LanguageModel, question: Question[AnswerT], call_s: float) -> Answered[AnswerT]:
-    request = _request(question, call_s)
+    request = _request(question, settings.call_timeout_s)
+    payer = payer_now()
+    if payer is None:
+        return asyncio.run(_asked(language_model(settings, SystemRandom()), question, request, settings.call_timeout_s))
+    tab = payer.begin(request)
     try:
-        completion = await _call(model, request, call_s)
+        usual = not tab.model
+        model = language_model(settings, SystemRandom()) if usual else cheaper_model(settings, SystemRandom())
+        assert model is not None  # noqa: S101 - only a budget that names one has room in it
+        paid = _Paid(payer, tab)
+        return asyncio.run(_asked(model, question, replace(request, once=True), settings.call_timeout_s, paid))
+    except Exception as broken:
+        tab.broke(broken)
+        raise
+    finally:
+        payer.count(tab)
+
+
+@dataclass(frozen=True)
+class _Paid:
+    """Who pays, and what for."""
+
+    payer: Payer
+    tab: Tab
+
+
+async def _asked(
+    model: LanguageModel,
+    question: Question[AnswerT],
+    request: CompletionRequest,
+    call_s: float,
+    paid: _Paid | None = None,
+) -> Answered[AnswerT]:
+    try:
+        completion = await _call(model, request, call_s, paid)
         answer, codes = _read(question, completion)
         if answer is None and model.corrigible:
-            told = CORRECTION.format(codes=", ".join(codes))
-            completion = await _call(model, replace(request, correction=told), call_s)
-            answer, codes = _read(question, completion)
+            told = replace(request, correction=CORRECTION.format(codes=", ".join(codes)))
+            if paid is None or paid.payer.another(paid.tab, told):
+                completion = await _call(model, told, call_s, paid)
+                answer, codes = _read(question, completion)
     finally:
         await model.aclose()
     if answer is None:
@@ -89,13 +119,15 @@ async def _asked(model: LanguageModel, question: Question[AnswerT], call_s: floa
     return Answered(answer, completion.model)
 
 
-async def _call(model: LanguageModel, request: CompletionRequest, call_s: float) -> Completion:
+async def _call(model: LanguageModel, request: CompletionRequest, call_s: float, paid: _Paid | None) -> Completion:
     try:
         with model_call(model.name, request.task) as told:
             completion = await asyncio.wait_for(model.complete(request), call_s)
             told.answered(completion)
     except asyncio.TimeoutError:
         raise ModelError("timeout") from None
+    if paid is not None:
+        paid.tab.answered(completion)
     return completion
 
 

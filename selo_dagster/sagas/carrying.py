@@ -11,10 +11,11 @@ from sqlalchemy import Connection, func, select
 
 from selo_dagster.sagas.definition import CHANGING, Saga, Step
 from selo_dagster.sagas.documents import is_document
-from selo_dagster.sagas.engine import Tools, chunks, token_text, wait_until
+from selo_dagster.sagas.engine import Report, Tools, chunks, token_text, wait_until
 from selo_dagster.sagas.faults import Fault
 from selo_dagster.sagas.given import Done, Given
 from selo_dagster.sagas.journal import Held, Token, complete, fence, let_go, step_row
+from selo_dagster.sagas.paying import NO_ROOM
 from selo_dagster.sagas.states import COMPLETED, FORWARD, WAITING, StepState
 from selo_dagster.sagas.tables import saga_steps
 from selo_dagster.sagas.traced import tell
@@ -151,12 +152,14 @@ def turned_row(one: Held, step: Step, run_id: str, code: str) -> dict[str, Any]:
     }
 
 
-def put_off(tools: Tools, tokens: Sequence[Token], run_id: str, at: Mapping[str, datetime]) -> int:
+def put_off(tools: Tools, tokens: Sequence[Token], run_id: str, report: Report) -> int:
     """Let sagas that failed for a passing reason wait outside of this run; returns how many."""
     count = 0
+    at = report.passing
     for part in chunks([token for token in tokens if token[0] in at], tools.chunk):
         with tools.store.write() as connection:
             for one in fence(connection, part, FORWARD, run_id):
-                let_go(connection, one, state=WAITING, next_attempt_at=at[one.id], reason="retry")
+                reason = NO_ROOM if one.id in report.no_room else "retry"
+                let_go(connection, one, state=WAITING, next_attempt_at=at[one.id], reason=reason)
                 count += 1
     return count

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from selo_dagster.clock import Clock
 from selo_dagster.llm.breaker import Breaker
+from selo_dagster.llm.budgets.caps import Budget
 from selo_dagster.sagas.definition import Retry
 from selo_dagster.sagas.journal import Token
 from selo_dagster.store.engine import Store
@@ -28,7 +29,8 @@ OUTSIDE_AT_ONCE: Final = 8
 class Tools:
     """What the engine is given instead of reaching for it. random: for jitter; monotonic: seconds, for durations.
 
-    breaker: of the model's endpoint, for steps that ask it.
+    breaker: of the model's endpoint, for steps that ask it; budget: out of which they pay, None where nothing is
+    bounded.
     """
 
     store: Store
@@ -37,6 +39,7 @@ class Tools:
     monotonic: Callable[[], float] = time.monotonic
     chunk: int = CHUNK
     breaker: Breaker | None = None
+    budget: Budget | None = None
 
 
 @dataclass
@@ -44,14 +47,16 @@ class Report:
     """What one step came to in one run.
 
     done: sagas that are through it now; again: those that were before. broken: id → code of those that turn round
-    or are parked. passing: id → when to try again. lost: claims that do not stand any more. cause: the last error,
-    for whoever raises one of his own from it; holds private text, so it is never shown.
+    or are parked. passing: id → when to try again; no_room: those of them that found no room in a budget. lost: claims
+    that do not stand any more. cause: the last error, for whoever raises one of his own from it; holds private text, so
+    it is never shown.
     """
 
     done: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
     passing: dict[str, datetime] = field(default_factory=dict)
+    no_room: set[str] = field(default_factory=set)
     lost: int = 0
     seconds: float = 0.0
     cause: Exception | None = field(default=None, repr=False)

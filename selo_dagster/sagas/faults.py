@@ -11,10 +11,11 @@ from selo_dagster.errors import SeloError
 from selo_dagster.llm.errors import ModelError
 from selo_dagster.sagas.definition import Step
 from selo_dagster.sagas.given import RefusedError, TransientError
+from selo_dagster.sagas.paying import NoRoomError
 
 Meaning = Literal["refused", "transient", "failed", "unknown"]
 
-PASSING: Final = (TransientError, ConnectionError, TimeoutError, OperationalError)
+PASSING: Final = (TransientError, NoRoomError, ConnectionError, TimeoutError, OperationalError)
 """Errors that may pass by themselves, for every step; those of a model say so themselves."""
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, exists, select
 from selo_dagster.boundary import private_boundary
 from selo_dagster.clock import Clock, clock_at
 from selo_dagster.llm.breaker import breaker_of
+from selo_dagster.llm.budgets.caps import budget_of
 from selo_dagster.sagas.assets import show_ends
 from selo_dagster.sagas.carry_out import forward_step
 from selo_dagster.sagas.carrying import put_off
@@ -139,7 +140,7 @@ def forward_op(saga: Saga, step: Step) -> dg.OpDefinition:
             wait_s = max(0.0, report.longest_wait_s(tools.clock.now()))
             again = _try_again_here(report, tokens, wait_s, context.retry_number)
             if not again:
-                put_off(tools, tokens, context.run_id, report.passing)
+                put_off(tools, tokens, context.run_id, report)
         if again:
             cause = StepError(type(report.cause).__name__)
             raise dg.RetryRequested(max_retries=RETRIES_A_RUN, seconds_to_wait=wait_s) from cause
@@ -239,7 +240,8 @@ def verdict_op(saga: Saga) -> dg.OpDefinition:
 
 
 def _tools(store: Store, context: dg.OpExecutionContext) -> Tools:
-    return Tools(store, _clock(context), SystemRandom(), breaker=breaker_of(process_settings()))
+    settings = process_settings()
+    return Tools(store, _clock(context), SystemRandom(), breaker=breaker_of(settings), budget=budget_of(settings))
 
 
 def _clock(context: dg.OpExecutionContext) -> Clock:

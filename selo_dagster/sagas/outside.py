@@ -15,13 +15,14 @@ from selo_dagster.sagas.faults import Fault, fault_of
 from selo_dagster.sagas.given import Done, Probed
 from selo_dagster.sagas.journal import Held, Token, fence, note_attempts, note_progress, step_row, steps_of, write_steps
 from selo_dagster.sagas.limited import limited
+from selo_dagster.sagas.paying import NoRoomError, paid_by
 from selo_dagster.sagas.provider import Provider, provider_of
 from selo_dagster.sagas.states import FORWARD, StepState
 from selo_dagster.sagas.traced import StepSpans, step_spans
 from selo_dagster.sagas.turning import doubt, overdue, past_pivot, turn_round
 from selo_dagster.tracing.spans import Span
 
-Come = Literal["done", "again", "broken", "passing", "lost"]
+Come = Literal["done", "again", "broken", "passing", "no_room", "lost"]
 Outcome = tuple[Come, Any, "Exception | None"]
 """What one saga came to, its code or its time, and the error that it was."""
 
@@ -30,7 +31,7 @@ def outside_step(tools: Tools, saga: Saga, step: Step, tokens: Sequence[Token], 
     """Carry a step out for everybody of a cohort who has not come through it yet, some at a time. R1, R5."""
     started = tools.monotonic()
     report = Report()
-    provider = provider_of(tools, step, run_id)
+    provider = provider_of(tools, saga.name, step, run_id)
     at_once = provider.room(OUTSIDE_AT_ONCE)
     with ThreadPoolExecutor(at_once, thread_name_prefix="selo-saga") as sagas_at_once:
         outside = _Outside(tools, saga, step, run_id, provider)
@@ -44,8 +45,10 @@ def outside_step(tools: Tools, saga: Saga, step: Step, tokens: Sequence[Token], 
                 report.again.append(token[0])
             elif came == "broken":
                 report.broken[token[0]] = str(detail)
-            elif came == "passing":
+            elif came in {"passing", "no_room"}:
                 report.passing[token[0]] = detail
+                if came == "no_room":
+                    report.no_room.add(token[0])
             else:
                 report.lost += 1
     provider.give_back()
@@ -64,7 +67,8 @@ class _Outside:
     def one(self, token: Token) -> Outcome:
         """Carry it out for one saga."""
         if self.provider.parked:
-            return "passing", self.provider.again_at(self.tools.clock.now()), None
+            came: Come = "passing" if self.provider.over is None else "no_room"
+            return came, self.provider.again_at(self.tools.clock.now()), None
         begun = self._begin(token)
         if isinstance(begun, tuple):
             return begun
@@ -84,7 +88,8 @@ class _Outside:
                 # A former try left no result: whether it happened is asked before anything is done again.
                 answer = self._probed(given, begun.given)
             if answer is None:
-                answer = self._call(self.step.action, given, begun.given)
+                with paid_by(self.provider.payer(given, begun.held.epoch)):
+                    answer = self._call(self.step.action, given, begun.given)
             row = done_row(begun.held, self.step, begun.row, answer)
         except _StillUnknownError as unknown:
             cause = unknown
@@ -180,6 +185,10 @@ class _Outside:
             held = next(iter(fence(connection, [token], FORWARD, self.run_id)), None)
             if held is None:
                 return "lost", None, None
+            if isinstance(cause, NoRoomError):
+                row = step_row(held, self.step.name, begun.row, state=StepState.PENDING)
+                write_steps(connection, [row], {(held.id, self.step.name)})
+                return "no_room", cause.until, None
             if self.provider.failed(connection, cause):
                 row = step_row(held, self.step.name, begun.row, state=StepState.PENDING)
                 write_steps(connection, [row], {(held.id, self.step.name)})

@@ -1,4 +1,4 @@
-"""Whether the steps that ask a model may: while its server is gone they wait, and no try of theirs counts."""
+"""Whether the steps that ask a model may: while its server or the budget is gone they wait, and no try counts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Final
 from sqlalchemy import Connection
 
 from selo_dagster.llm.breaker import FIRST_WAIT_S, Breaker, Standing, heard
+from selo_dagster.llm.budgets.caps import Budget, Over
+from selo_dagster.llm.budgets.standing import gone
 from selo_dagster.llm.tables import CLOSED
 from selo_dagster.sagas.definition import Step
 from selo_dagster.sagas.engine import Tools
-from selo_dagster.sagas.given import TransientError
+from selo_dagster.sagas.given import Given, TransientError
+from selo_dagster.sagas.paying import Payer
 
 MARGIN_S: Final = 30.0
 """Seconds beyond a step's own limit after which its probe is taken for lost."""
@@ -23,23 +26,32 @@ BEHIND: Final = 2.0
 
 @dataclass
 class Provider:
-    """One run's view of the model's endpoint, for one step. Without a breaker everything may go on."""
+    """One run's view of the model's endpoint, for one step. Without a breaker everything may go on.
+
+    over: the cap that leaves no room for any call of this type of saga today.
+    """
 
     tools: Tools
     breaker: Breaker | None
     who: str
     lease_s: float
+    budget: Budget | None = None
+    type_name: str = ""
+    over: Over | None = None
     probing: bool = False
     standing: Standing = field(default_factory=Standing)
 
     @property
     def parked(self) -> bool:
         """Whether nobody may ask, as far as this run knows."""
-        return self.standing.is_open and not self.probing
+        return self.over is not None or (self.standing.is_open and not self.probing)
 
     def room(self, most: int) -> int:
         """Look, and take the probe if it is due; returns how many may ask at once: one until it has recovered."""
-        if self.breaker is None:
+        if self.budget is not None:
+            with self.tools.store.read() as connection:
+                self.over = gone(connection, self.budget, self.type_name, self.tools.clock.now())
+        if self.breaker is None or self.over is not None:
             return most
         with self.tools.store.read() as connection:
             self.standing = self.breaker.standing(connection)
@@ -50,6 +62,8 @@ class Provider:
 
     def again_at(self, now: datetime, *, tried: bool = False) -> datetime:
         """Return when to look again."""
+        if self.over is not None:
+            return self.over.until
         wait_s = max(FIRST_WAIT_S, self.standing.wait_s)
         return now + timedelta(seconds=wait_s * BEHIND if tried else wait_s)
 
@@ -80,8 +94,16 @@ class Provider:
                 self.breaker.give_back(connection, self.who)
             self.probing = False
 
+    def payer(self, given: Given, epoch: int) -> Payer | None:
+        """Return who pays for what one saga asks; None: nothing is bounded."""
+        if self.budget is None:
+            return None
+        return Payer(self.tools.store, self.budget, given, epoch, self.tools.random, self.lease_s)
 
-def provider_of(tools: Tools, step: Step, run_id: str) -> Provider:
+
+def provider_of(tools: Tools, type_name: str, step: Step, run_id: str) -> Provider:
     """Return the provider of a step; only what is declared to ask a model has one."""
-    asks = step.kind == "generate" and not step.outside
-    return Provider(tools, tools.breaker if asks else None, run_id, step.timeout_s + MARGIN_S)
+    lease_s = step.timeout_s + MARGIN_S
+    if step.kind != "generate" or step.outside:
+        return Provider(tools, None, run_id, lease_s)
+    return Provider(tools, tools.breaker, run_id, lease_s, tools.budget, type_name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table
+from sqlalchemy import Connection, Row, Select, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 ROWS_A_STATEMENT = 500
@@ -58,3 +58,19 @@ def insert_or_add(connection: Connection, table: Table, rows: Sequence[dict[str,
     statement = _insert(connection, table)
     changes = {name: table.c[name] + statement.excluded[name] for name in rows[0] if name not in keys}
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), list(rows))
+
+
+def insert_or_lock(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> Sequence[Row[Any]]:
+    """Return rows by their primary keys, locked until the end of the transaction; those that are missing are made.
+
+    Both in one statement and in the order that is given, so that two who do it wait for each other, no more: a row that
+    is made between looking and locking would be locked out of its turn.
+    """
+    if not rows:
+        return []
+    statement = _insert(connection, table).values(list(rows))
+    keys = [column.name for column in table.primary_key]
+    other = next(column for column in table.columns if column.name not in keys)
+    same = {other.name: other}
+    locking = statement.on_conflict_do_update(index_elements=keys, set_=same).returning(*table.c)
+    return connection.execute(locking).all()

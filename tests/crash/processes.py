@@ -112,6 +112,7 @@ def worker(
     lease_s: float = 1.0,
     slow_s: float = 0.01,
     killer: str | None = None,
+    budget: int | None = None,
     wait: bool = False,
     below_a_parent: bool = False,
 ) -> Iterator[Worker]:
@@ -119,6 +120,7 @@ def worker(
     command = [sys.executable, "-m", "tests.crash.worker", url, run_id, "--calls", str(calls.path)]
     command += ["--lease", str(lease_s), "--slow", str(slow_s)]
     command += ["--killer", killer] if killer else []
+    command += ["--budget", str(budget)] if budget is not None else []
     command += ["--wait"] if wait else []
     if below_a_parent:
         command = [sys.executable, "-c", PARENT, *command]

@@ -13,8 +13,9 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from selo_dagster.llm.budgets.caps import Budget, Cap
 from selo_dagster.llm.protocol import CompletionRequest
 from selo_dagster.reflections.cohort import Cohort
 from selo_dagster.reflections.engine_thread import settlements
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--calls", required=True, help="file to which each model call is appended")
     parser.add_argument("--lease", type=float, default=1.0)
     parser.add_argument("--slow", type=float, default=0.01, help="seconds that the model takes")
+    parser.add_argument("--budget", type=int, help="tokens that may be used in a day")
     parser.add_argument("--killer", help="the person whose context kills the process")
     parser.add_argument("--wait", action="store_true", help="do not begin before a line comes in")
     given = parser.parse_args(arguments)
@@ -72,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdin.readline()
     model = FakeModel(Telling(calls, given.run_id, given.slow, given.killer).answer)
     bounds = limits(lease_s=given.lease, concurrency=CONCURRENCY, chunk=CHUNK)
-    cohort = Cohort(DAILY, given.run_id, bounds, tools(store, model), lambda _: None)
+    budget = None if given.budget is None else Budget(Cap(given.budget), user=Cap(given.budget))
+    cohort = Cohort(DAILY, given.run_id, bounds, replace(tools(store, model), budget=budget), lambda _: None)
     tell(f"ENDED {sum(len(batch) for batch in settlements(cohort))}")
     store.close()
 

@@ -343,7 +343,7 @@ class Room:
     def step(self, saga: Saga, name: str, tokens: Sequence[Token], run_id: str = "run-1") -> Report:
         """Carry one step out, and let those wait that failed for a passing reason."""
         report = forward_step(self.tools, saga, saga.step(name), tokens, run_id)
-        put_off(self.tools, tokens, run_id, report.passing)
+        put_off(self.tools, tokens, run_id, report)
         return report
 
     def forward(self, saga: Saga, run_id: str = "run-1", *, limit: int = 100) -> dict[str, Report]:

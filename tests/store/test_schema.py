@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
+import selo_dagster.llm.budgets.tables
 import selo_dagster.llm.tables
 import selo_dagster.memory.episodes
 import selo_dagster.memory.learnings

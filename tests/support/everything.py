@@ -32,6 +32,7 @@ ABOUT_NOBODY = frozenset(
         "resource_samples",
         "retired_obligations",
         "saga_definitions",
+        "spending_days",
         "stream_positions",
         "trigger_counts",
     }

@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
+from selo_dagster.llm.budgets.retention import old_spending, old_spending_of_people
 from selo_dagster.memory.retention import AT_ONCE, prunable_events, prune_events
 from selo_dagster.operations.housekeeping.own import old_alerts, old_answers, old_notices
 from selo_dagster.reflections.days import READER as DAYS_READER
@@ -57,7 +58,22 @@ class Group:
     emptied: bool = False
 
 
-NAMES: Final = ("events", "attempts", "ledger", "one_offs", "sagas", "saga_payloads", "alerts", "job_runs", "answers")
+SPENT_DAYS: Final = 7
+"""Days for which it is known what was spent on a person: only the present day bounds anything."""
+
+NAMES: Final = (
+    "events",
+    "attempts",
+    "ledger",
+    "one_offs",
+    "sagas",
+    "saga_payloads",
+    "alerts",
+    "job_runs",
+    "spending",
+    "spending_people",
+    "answers",
+)
 
 
 def groups(connection: Connection, now: datetime, settings: Settings, event_days: int | None = None) -> list[Group]:
@@ -92,6 +108,8 @@ def groups(connection: Connection, now: datetime, settings: Settings, event_days
         ),
         group("alerts", alert, "open, or not told yet", old_notices(before(alert)), old_alerts(before(alert))),
         group("job_runs", job, "the last of each job", old_job_runs(before(job))),
+        group("spending", job, "none", old_spending(before(job))),
+        group("spending_people", SPENT_DAYS, "none", old_spending_of_people(before(SPENT_DAYS))),
         group("answers", ANSWER_DAYS, "none", old_answers(before(ANSWER_DAYS))),
     ]
 

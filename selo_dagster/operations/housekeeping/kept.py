@@ -48,6 +48,7 @@ KEPT_FOR_EVER: Final[dict[str, str]] = {
     "retired_obligations": _BOUNDED + ": totals of what is deleted",
     "saga_definitions": _BOUNDED + ": a row a version; says how long its sagas can be undone",
     "saga_locks": _BOUNDED + ": gone with the end of the saga",
+    "spending_calls": _BOUNDED + ": gone with the end of the call, or given back when its lease has ended",
     "stream_positions": _BOUNDED + ": a row a reader",
     "trigger_counts": _BOUNDED + ": totals",
     "trigger_states": _BOUNDED + ": a row a person and rule",

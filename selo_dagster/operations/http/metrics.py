@@ -43,6 +43,10 @@ METRICS: Final[dict[str, str]] = {
     "selo_job_last_items": "People, sagas or rows of a job's last finished run, by outcome.",
     "selo_heartbeat_age_seconds": "Seconds since the last sign of life.",
     "selo_guard_holds_back": "1 while the resource guard holds scheduled work back.",
+    "selo_budget_cap": "What may be spent in a day by scope and kind, in tokens or money.",
+    "selo_budget_spent": "What is spent of it today, in UTC.",
+    "selo_budget_reserved": "What calls under way have reserved of it.",
+    "selo_budget_held_back": "Obligations and sagas that wait for room in a budget.",
     "selo_one_offs_waiting": "One-offs that wait for their time.",
     "selo_one_offs_overdue": "One-offs that should have begun.",
     "selo_problem": "1 while something needs a person, by its code in the runbook.",
@@ -98,6 +102,7 @@ def families(connection: Connection, status: Mapping[str, Any], seconds: float) 
     ages = {(name,): beat["age_s"] for name, beat in status["heartbeats"].items()}
     yield _gauge("selo_heartbeat_age_seconds", ages, "name")
     yield _gauge("selo_guard_holds_back", {(): float(bool(status["guard"] and status["guard"]["holds_back"]))})
+    yield from _of_budgets(status["budgets"])
     yield _gauge("selo_one_offs_waiting", {(): status["one_offs"]["waiting"]})
     yield _gauge("selo_one_offs_overdue", {(): status["one_offs"]["overdue"]})
     yield _gauge("selo_problem", {(one["code"],): 1.0 for one in status["problems"]}, "code")
@@ -161,6 +166,25 @@ def _totals(connection: Connection, kinds: Mapping[str, Any]) -> Iterator[Metric
     yield _counter("selo_obligations_settled_total", settled, "kind", "state")
     yield _counter("selo_model_calls_total", calls, "kind")
     yield _counter("selo_model_tokens_total", tokens, "kind", "direction")
+
+
+def _of_budgets(found: Mapping[str, Any] | None) -> Iterator[Metric]:
+    """Yield the budgets of the fleet and the kinds: there are few of them, and none is a person's."""
+    lines: list[Mapping[str, Any]] = [] if found is None else found["lines"]
+    for metric, field in (
+        ("selo_budget_cap", "cap"),
+        ("selo_budget_spent", "spent"),
+        ("selo_budget_reserved", "reserved"),
+    ):
+        amounts = {
+            (one["scope"], one["subject"], unit): float(amount)
+            for one in lines
+            for unit, amount in one[field].items()
+            if amount is not None
+        }
+        yield _gauge(metric, amounts, "scope", "kind", "unit")
+    held = [] if found is None else found["held_back"]
+    yield _gauge("selo_budget_held_back", {(one["kind"],): one["number"] for one in held}, "kind")
 
 
 def _of_sagas(found: Mapping[str, Any]) -> Iterator[Metric]:

@@ -98,7 +98,7 @@ class Driver:
         """Carry one step out."""
         report = forward_step(self.tools, self.saga, step, [token], run_id)
         if report.passing:
-            put_off(self.tools, [token], run_id, report.passing)
+            put_off(self.tools, [token], run_id, report)
         return report
 
     def undo(self, step: Step, token: Token, run_id: str) -> Report:

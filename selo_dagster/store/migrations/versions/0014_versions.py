@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql
 from selo_dagster.store.types import UTCDateTime
 
 revision = "0014"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,1 @@
+"""What models may cost in a day: reserved before a call, counted after it, given back where a call was lost."""
