@@ -50,19 +50,3 @@ def test_a_worker_that_is_killed_leaves_no_room_reserved(store: Store, postgres_
     assert spent(store) == (USED * len(names), tokens)
     assert sum(lost_of(store).values()) == CONCURRENCY
     check_done_once(store, names)
-
-
-def test_whoever_kills_each_worker_is_stopped_by_the_rule_and_the_room_comes_back_each_time(
-    store: Store, postgres_url: str, calls: Calls
-) -> None:
-    due_people(store, ["killer"])
-    for number in range(3):
-        until_leases_end(store)
-        with worker(postgres_url, f"run-{number}", calls, killer="killer", budget=CAP) as victim:
-            until(lambda: victim.process.poll() is not None, "the killer has not killed")
-    until_leases_end(store)
-    with worker(postgres_url, "last", calls, budget=CAP) as last:
-        assert last.settled() == 0
-    assert len(calls.all()) == 3
-    assert reserved(store) == (0, 0)
-    assert spent(store)[0] == 0

@@ -397,11 +397,11 @@ class TestTold:
             "again at once."
         )
 
-    def test_a_night_without_room_says_so_and_asks_nobody(self, selo: Selo, store: Store) -> None:
+    def test_whoever_asks_for_it_is_told_why_nothing_is_done(self, selo: Selo, store: Store) -> None:
         self.spend(store, 19_900)
-        code, told = selo.json("night", "--now", NOW.isoformat())
-        assert (code, told["model_calls"], told["kinds"]["daily"]["deferred"]) == (1, 0, 3)
-        assert "has no room" in selo.error
+        code, told = selo.json("reflect", "daily", "--now", NOW.isoformat())
+        assert (code, told["model_calls"], told["outcomes"]) == (1, 0, [])
+        assert "has no room" in told["failures"][0]
         code, told = selo.json("reflect", "daily", "--user", "p001", "--now", NOW.isoformat())
         assert code == 1
         assert told["failures"][0].startswith("the fleet's budget of 20000 tokens a day has no room")
@@ -500,8 +500,8 @@ class TestTicks:
         allowed = budget(kind=20_000)
         with store.write() as connection:
             common = {"number": 1, "day": NOW.date(), "user_id": "p000", "kind": "daily", "tokens": 500, "cost": 0}
-            connection.execute(spending_calls.insert().values(owner="saga/x", lease_until=database_now(-1), **common))
-            connection.execute(spending_calls.insert().values(owner="saga/y", lease_until=database_now(60), **common))
+            connection.execute(spending_calls.insert().values(owner="saga/x", lost_at=database_now(-1), **common))
+            connection.execute(spending_calls.insert().values(owner="saga/y", lost_at=database_now(60), **common))
             for scope, subject in (("kind", "daily"), ("fleet", "")):
                 connection.execute(spending_days.insert().values(day=NOW.date(), scope=scope, subject=subject))
         due_requests_sensor(KINDS, jobs, lambda: FixedClock(NOW)).evaluate_tick(

@@ -107,7 +107,7 @@ def give_back(connection: Connection, owners: Collection[str] | None = None) -> 
     What they used nobody knows; it is told beside what was spent. Whoever comes back after all is counted then.
     Like `Tab.count`, once in a transaction and at its end: two who add to sums in different orders wait for each other.
     """
-    lost = calls.c.lease_until < database_now() if owners is None else calls.c.owner.in_(sorted(owners))
+    lost = calls.c.lost_at < database_now() if owners is None else calls.c.owner.in_(sorted(owners))
     rows = connection.execute(
         select(calls).where(lost).order_by(calls.c.owner, calls.c.number).with_for_update(skip_locked=True)
     ).all()

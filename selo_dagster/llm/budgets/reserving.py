@@ -68,7 +68,7 @@ def reserve(
     replies = [book.entered(one) for one in asked]
     granted = [reply.call for reply in replies if isinstance(reply, Granted) and reply.call is not None]
     if granted:
-        connection.execute(insert(calls).values(lease_until=database_now(lease_s)), [_row(call) for call in granted])
+        connection.execute(insert(calls).values(lost_at=database_now(lease_s)), [_row(call) for call in granted])
     book.close(connection)
     return replies
 
@@ -209,7 +209,7 @@ def _under_way(connection: Connection, budget: Budget, day: date) -> dict[Key, A
     found: dict[Key, Amount] = {}
     for row in connection.execute(
         select(func.sum(calls.c.tokens).label("tokens"), func.sum(calls.c.cost).label("cost"), *whose)
-        .where(calls.c.day == day, calls.c.lease_until >= database_now())
+        .where(calls.c.day == day, calls.c.lost_at >= database_now())
         .group_by(*whose)
     ):
         amount = Amount(int(row.tokens), int(row.cost))

@@ -156,7 +156,7 @@ def spenders(connection: Connection, budget: Budget, now: datetime, limit: int =
 def _reserved(day: date, whose: Any) -> Any:
     return (
         select(whose.label("subject"), func.sum(calls.c.tokens).label("tokens"), func.sum(calls.c.cost).label("cost"))
-        .where(calls.c.day == day, calls.c.lease_until >= database_now())
+        .where(calls.c.day == day, calls.c.lost_at >= database_now())
         .group_by(whose)
     )
 

@@ -76,6 +76,11 @@ spending_calls = Table(
     Column("kind", String(80), nullable=False),
     Column("tokens", BigInteger, nullable=False, comment="at most"),
     Column("cost", BigInteger, nullable=False, comment=f"at most, {NANO}"),
-    Column("lease_until", UTCDateTime, nullable=False, comment="by the database's clock; after it, the call is lost"),
+    Column(
+        "lost_at",
+        UTCDateTime,
+        nullable=False,
+        comment="by the database's clock: from then on the call is taken for lost",
+    ),
     comment="calls under way: what they may cost is reserved",
 )

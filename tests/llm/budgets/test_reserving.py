@@ -206,7 +206,7 @@ class TestEnding:
         budget = tokens(fleet=600)
         granted(store, budget, asked("a", 500))
         with store.write() as connection:
-            connection.execute(update(spending_calls).values(lease_until=database_now(-1)))
+            connection.execute(update(spending_calls).values(lost_at=database_now(-1)))
         granted(store, budget, asked("b", 600))
         with store.write() as connection:
             assert give_back(connection) == 1

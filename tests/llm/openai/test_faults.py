@@ -64,6 +64,8 @@ def test_a_fault_that_may_pass_is_tried_three_times_and_named(name: str) -> None
         with pytest.raises(ModelError) as caught:
             ask(model)
     assert (caught.value.fault, caught.value.calls, len(server.requests)) == (fault, 3, 3)
+    # What broke on the way back may have to be paid for, each time.
+    assert caught.value.billed == (0 if fault in {"rate_limited", "overloaded"} else 3)
     assert caught.value.transient
     assert (model.capacity < 8) == (fault in BACK_OFF)
 
@@ -74,7 +76,7 @@ def test_a_fault_that_stays_is_named_at_once(name: str) -> None:
     with FaultServer(lambda _: step) as server, pytest.raises(ModelError) as caught:
         ask(model_for(server))
     assert (caught.value.fault, caught.value.calls, len(server.requests)) == (fault, 1, 1)
-    assert not caught.value.transient
+    assert (caught.value.transient, caught.value.billed) == (False, 0)
 
 
 @pytest.mark.parametrize("code", [400, 404, 422])
@@ -93,6 +95,7 @@ def test_a_server_that_does_not_come_to_an_end_is_left_at_the_deadline(step: Ste
             ask(model, question(deadline_s=LIMIT_S))
         assert time.monotonic() - begun < LIMIT_S + 1.0
         assert (caught.value.fault, caught.value.calls, len(server.requests)) == ("timeout", 1, 1)
+        assert caught.value.billed == 1
 
 
 def test_nobody_listening_is_a_connection_fault() -> None:
@@ -100,7 +103,7 @@ def test_nobody_listening_is_a_connection_fault() -> None:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(ModelError) as caught:
             ask(model_for(f"http://127.0.0.1:{taken.getsockname()[1]}/v1"))
-    assert caught.value.fault == "connection"
+    assert (caught.value.fault, caught.value.billed) == ("connection", 0)
 
 
 def test_an_answer_that_is_too_large_is_not_read_to_its_end() -> None:

@@ -11,7 +11,7 @@ import pytest
 from selo_dagster.llm.errors import ModelError
 from selo_dagster.llm.retry_after import retry_after_s
 from tests.llm.openai import SkippingTime, ask, model_for, question
-from tests.support.fault_server import FaultServer, cut_mid_body, garbage, ok, status
+from tests.support.fault_server import FaultServer, Step, cut_mid_body, garbage, ok, status
 
 
 @pytest.mark.parametrize("first", [status(429), status(503), status(500), garbage(), cut_mid_body()])
@@ -23,6 +23,19 @@ def test_one_transient_fault_costs_one_quick_try(first: object) -> None:
 def test_two_transient_faults_of_different_kinds_cost_two_quick_tries() -> None:
     with FaultServer([status(503), garbage()]) as server:
         assert ask(model_for(server)).calls == 3
+
+
+@pytest.mark.parametrize("free", [status(429), status(503)])
+def test_where_only_one_request_is_paid_for_a_try_follows_what_was_not_billed(free: Step) -> None:
+    with FaultServer([free, free]) as server:
+        assert ask(model_for(server), question(once=True)).calls == 3
+
+
+@pytest.mark.parametrize("dear", [status(500), garbage(), cut_mid_body()])
+def test_where_only_one_request_is_paid_for_none_follows_what_may_have_been_billed(dear: Step) -> None:
+    with FaultServer([status(503), dear]) as server, pytest.raises(ModelError) as caught:
+        ask(model_for(server), question(once=True))
+    assert (caught.value.calls, caught.value.billed) == (2, 1)
 
 
 def test_pauses_are_drawn_from_a_span_that_doubles() -> None:

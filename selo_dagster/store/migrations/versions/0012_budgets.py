@@ -68,7 +68,10 @@ def upgrade() -> None:
         sa.Column("tokens", sa.BigInteger(), nullable=False, comment="at most"),
         sa.Column("cost", sa.BigInteger(), nullable=False, comment=f"at most, {NANO}"),
         sa.Column(
-            "lease_until", UTCDateTime(), nullable=False, comment="by the database's clock; after it, the call is lost"
+            "lost_at",
+            UTCDateTime(),
+            nullable=False,
+            comment="by the database's clock: from then on the call is taken for lost",
         ),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name=op.f("fk_spending_calls_user_id_users"), ondelete="CASCADE"
