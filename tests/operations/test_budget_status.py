@@ -60,8 +60,10 @@ def test_a_cap_that_holds_work_back_is_a_problem_that_says_until_when(store: Sto
         (
             "budget_spent",
             "daily",
-            "daily: 3 wait until 2026-11-24T00:00:00Z: daily's budget of 20000 tokens a day has no room: "
-            "19000 tokens are spent, and a call may take 1200 tokens",
+            (
+                "daily: 3 wait until 2026-11-24T00:00:00Z: daily's budget of 20000 tokens a day has no room: "
+                "19000 tokens are spent, and a call may take 1200 tokens"
+            ),
         )
     ]
 
