@@ -24,6 +24,7 @@ episodes = Table(
     Column("emotion", String(80), nullable=False),
     Column("themes", Document, nullable=False),
     Column("importance", Float, nullable=False),
+    Column("citations", Document, comment="[{source, quote, start, end}]; NULL: from before quotes were kept"),
     Column("words", Integer, nullable=False),
     Column("begins_at", UTCDateTime, nullable=False, comment="of the first source"),
     Column("ends_at", UTCDateTime, nullable=False, comment="of the last source"),

@@ -24,6 +24,7 @@ learnings = Table(
     Column("confidence", Float, nullable=False),
     Column("importance", Float, nullable=False),
     Column("evidence", Document, nullable=False, comment="sources that it rests on: [memory:ID, …]"),
+    Column("citations", Document, comment="[{source, quote, start, end}]; NULL: from before quotes were kept"),
     Column("model", String(200), nullable=False),
     Column("state", String(16), nullable=False, server_default=text("'kept'")),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+from selo_dagster.llm.citations import MOST_ASKED, Citation, Passage, citation_of, citations_schema
+
 CONTENT_LIMIT: Final = 4_000
 INSIGHT_LIMIT: Final = 400
 SHORT_LIMIT: Final = 200
@@ -17,10 +19,11 @@ MAX_TRAIT_DELTA: Final = 0.15
 
 @dataclass(frozen=True)
 class Insight:
-    """One thing understood. evidence: aliases of the sources that it rests on."""
+    """One thing understood. evidence: what it is said to rest on; passages: where that stands, once it was checked."""
 
     text: str
-    evidence: tuple[str, ...]
+    evidence: tuple[Citation, ...]
+    passages: tuple[Passage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def answer_schema(aliases: tuple[str, ...]) -> dict[str, Any]:
         insights=_array(
             _object(
                 text={"type": "string", "minLength": 1, "maxLength": INSIGHT_LIMIT},
-                evidence=_array({"type": "string", "enum": list(aliases)}, 1, 8),
+                evidence=citations_schema(aliases, MOST_ASKED),
             ),
             1,
             MAX_EACH,
@@ -110,8 +113,7 @@ def read_answer(text: str) -> Answer:
         content=_text(document, "content"),
         themes=_texts(document, "themes"),
         insights=tuple(
-            Insight(_text(_as_dict(one), "text"), _texts(_as_dict(one), "evidence"))
-            for one in _list(document, "insights")
+            Insight(_text(_as_dict(one), "text"), _citations(_as_dict(one))) for one in _list(document, "insights")
         ),
         actions=_texts(document, "actions"),
         primary=_text(state, "primary"),
@@ -162,6 +164,17 @@ def _texts(document: dict[str, Any], name: str) -> tuple[str, ...]:
             raise MalformedAnswerError(f"{name} holds something that is no text")
         found.append(_text({name: value}, name))
     return tuple(text for text in found if text)
+
+
+def _citations(document: dict[str, Any]) -> tuple[Citation, ...]:
+    found = []
+    for value in _list(document, "evidence"):
+        cited = citation_of(value)
+        if cited is None:
+            raise MalformedAnswerError("evidence holds something that is no citation")
+        _text({"evidence": f"{cited.source}{cited.quote}"}, "evidence")
+        found.append(cited)
+    return tuple(found)
 
 
 def _number(document: dict[str, Any], name: str) -> float:

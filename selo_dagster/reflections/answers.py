@@ -18,7 +18,6 @@ from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.outage import asks, sentence
 from selo_dagster.reflections.pauses import pause_of
 from selo_dagster.reflections.spending import over_now, waits, what_holds
-from selo_dagster.reflections.standing import standing
 from selo_dagster.reflections.states import (
     CLAIMED,
     DEFERRED,
@@ -31,6 +30,7 @@ from selo_dagster.reflections.states import (
     waiting_for,
 )
 from selo_dagster.reflections.tables import reflection_ledger
+from selo_dagster.reflections.version_sentence import version_sentence
 from selo_dagster.resources.guard import verdict_now
 from selo_dagster.settings import process_settings
 
@@ -158,7 +158,7 @@ def _held_back(connection: Connection, kind: Kind, user_id: str) -> Answered | N
 
 
 def _told(connection: Connection, row: Any) -> str:
-    beside = standing(connection, row)
+    beside = version_sentence(connection, row)
     if beside is not None and row.state in {DONE, UNCHANGED}:
         return beside
     return " ".join(part for part in (_of_row(row), beside) if part)

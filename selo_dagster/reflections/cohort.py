@@ -48,6 +48,7 @@ from selo_dagster.reflections.settle import (
     settle_unchanged,
 )
 from selo_dagster.reflections.spending import Purse, purse_of
+from selo_dagster.reflections.standing import SourceGoneError
 from selo_dagster.reflections.states import DEFERRED, DONE, FAILED, REJECTED, SKIPPED, Reason
 from selo_dagster.reflections.traced import CohortSpans, tell_settled
 from selo_dagster.reflections.turns import Turns
@@ -437,6 +438,10 @@ class Cohort:
             return await self._commit(self._settle_generated, one, generated, input_hash, read_upto)
         except (OperationalError, InterfaceError):
             raise
+        except SourceGoneError:
+            # Nothing is stored that rests on what is no longer there: what is left is read anew.
+            gone = Nothing(DEFERRED, Reason.SOURCE_GONE)
+            return await self._commit(self._settle_nothing, one, gone, generated.cost, None)
         except Exception as broken:  # noqa: BLE001 - a row that the database refuses is this person's failure too
             return await self._commit(self._settle_failed, one, failure_of(broken), input_hash, generated.cost)
 

@@ -23,6 +23,7 @@ def print_reflection(one: dict[str, Any]) -> None:
     _wrapped(f"themes: {', '.join(one['themes'])}")
     for insight in one["insights"]:
         _wrapped(f"insight: {insight['text']}  [{', '.join(insight['evidence'])}]")
+        _quotes(insight["citations"])
     for action in one["actions"]:
         _wrapped(f"next: {action}")
     state = one["emotional_state"]
@@ -46,11 +47,21 @@ def print_mind(document: dict[str, Any]) -> None:
         )
     for one in document["episodes"]:
         _headed(f"episode: {one['title']}  [{', '.join(one['evidence'])}]", [one["narrative"]])
-    _headed("learnings", [f"{one['content']}  [{', '.join(one['evidence'])}]" for one in document["learnings"]])
+        _quotes(one["citations"])
+    for place, one in enumerate(document["learnings"]):
+        if place == 0:
+            click.echo("\nlearnings")
+        _wrapped(f"{one['content']}  [{', '.join(one['evidence'])}]")
+        _quotes(one["citations"])
     _headed(
         "stale: rests on what was taken back since",
         [f"{one['derived']}, because of {one['because']}" for one in document["stale"]],
     )
+
+
+def _quotes(citations: list[dict[str, Any]]) -> None:
+    for one in citations:
+        _wrapped(f"{one['source']}: \u201c{one['quote']}\u201d", first="    ", then="      ")
 
 
 def _headed(head: str, lines: list[str]) -> None:

@@ -14,7 +14,7 @@ from selo_dagster.reflections.caused import caused_by
 from selo_dagster.reflections.claim import ledger
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.settle import Cost, Settlement
-from selo_dagster.reflections.states import CLAIMED, OUTCOMES
+from selo_dagster.reflections.states import CLAIMED, DONE, OUTCOMES
 from selo_dagster.reflections.tables import reflection_attempts
 from selo_dagster.store.job_runs import lost_runs
 from selo_dagster.store.types import database_now
@@ -43,6 +43,8 @@ def metadata_of(one: Settlement) -> dict[str, Any]:
     }
     if one.cost.words is not None:
         shown["words"] = one.cost.words
+    if one.outcome == DONE and one.codes:
+        shown["dropped_claims"] = len(one.codes)
     if one.reason is not None:
         shown["reason"] = one.reason
     if one.caused is not None:

@@ -90,8 +90,16 @@ class Made(Protocol):
         """Words of its main text, if it has one."""
         ...
 
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Why claims of the answer were dropped from it, a code each."""
+        ...
+
     def store(self, connection: Connection, claim: Claim, now: datetime) -> Held | None:
-        """Insert it, in the transaction that finishes its row; says so where the former version holds on."""
+        """Insert it, in the transaction that finishes its row; says so where the former version holds on.
+
+        Raises SourceGoneError where a source is gone.
+        """
         ...
 
 
@@ -144,29 +152,31 @@ class Settlement:
 def settle_done(
     connection: Connection, claim: Claim, made: Made, *, cost: Cost, now: datetime, also: OnSettled | None = None
 ) -> Settlement | None:
-    """Store what was made and finish its row. None: the claim was lost, nothing is stored.
+    """Store what was made and finish its row; its codes say which claims of the answer were dropped.
 
     A new version that may not take the place of the former one is stored beside it: the outcome is `unchanged`.
+    None: the claim was lost, nothing is stored. Raises SourceGoneError where a source is gone: to be rolled back.
     """
-    if not _finish(connection, claim, now, cost, state=DONE, reflection_id=made.id):
+    codes = list(made.dropped) or None
+    if not _finish(connection, claim, now, cost, state=DONE, codes=codes, reflection_id=made.id):
         return None
     held = made.store(connection, claim, now)
     if also is not None:
         also(connection)
     if held is not None:
-        return _settle_held(connection, claim, held, cost)
-    _end_attempt(connection, claim, DONE, cost)
-    return _settlement(claim, DONE, cost, reflection_id=made.id)
+        return _settle_held(connection, claim, held, cost, made.dropped)
+    _end_attempt(connection, claim, DONE, cost, codes=codes)
+    return _settlement(claim, DONE, cost, codes=made.dropped, reflection_id=made.id)
 
 
-def _settle_held(connection: Connection, claim: Claim, held: Held, cost: Cost) -> Settlement:
+def _settle_held(connection: Connection, claim: Claim, held: Held, cost: Cost, dropped: tuple[str, ...]) -> Settlement:
     connection.execute(
         update(ledger)
         .where(ledger.c.id == claim.id)
         .values(state=UNCHANGED, reason=held.reason, reflection_id=held.head)
     )
-    _end_attempt(connection, claim, UNCHANGED, cost)
-    return _settlement(claim, UNCHANGED, cost, reason=held.reason, reflection_id=held.head)
+    _end_attempt(connection, claim, UNCHANGED, cost, codes=list(dropped) or None)
+    return _settlement(claim, UNCHANGED, cost, reason=held.reason, codes=dropped, reflection_id=held.head)
 
 
 def settle_unchanged(

@@ -111,6 +111,7 @@ def _episodes(connection: Connection, user_id: str, limit: int) -> list[dict[str
             "themes": row.themes,
             "importance": float(row.importance),
             "evidence": sources.get(row.id, []),
+            "citations": row.citations or [],
             "begins_at": row.begins_at,
             "ends_at": row.ends_at,
             "model": row.model,
@@ -135,6 +136,7 @@ def _learnings(connection: Connection, user_id: str, limit: int) -> list[dict[st
             "importance": float(row.importance),
             "source": row.source,
             "evidence": row.evidence,
+            "citations": row.citations or [],
             "model": row.model,
         }
         for row in rows
@@ -181,7 +183,8 @@ def _reflection(row: Any) -> dict[str, Any]:
         "parents": row.parents,
         "content": row.content,
         "themes": row.themes,
-        "insights": row.insights,
+        # Those from before quotes were kept have none.
+        "insights": [{"citations": [], **one} for one in row.insights],
         "actions": row.actions,
         "emotional_state": row.emotional_state,
         "trait_changes": row.trait_changes,

@@ -1,43 +1,55 @@
-"""Which version of a reflection holds, in a sentence for whoever asks why."""
+"""Whether what was read is still there when what rests on it is stored."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, Table, bindparam, literal_column, select, union_all
 
-from selo_dagster.reflections.heads import ROLLBACK
-from selo_dagster.reflections.states import DONE, Reason
-from selo_dagster.reflections.tables import reflection_head_moves as moves
+from selo_dagster.memory.tables import memories, messages
 from selo_dagster.reflections.tables import reflections
 
+TABLES: Final[dict[str, Table]] = {"message": messages, "memory": memories, "reflection": reflections}
+"""Where sources of a kind lie. What is given with a request, and what was noticed, lies with what asked for it."""
 
-def standing(connection: Connection, row: Any) -> str | None:
-    """Return what is to be said beside the outcome of a row of the ledger; None where nothing is."""
-    if row.version == 1:
-        return None
-    theirs = (
-        reflections.c.user_id == row.user_id,
-        reflections.c.kind == row.kind,
-        reflections.c.key == row.key,
+
+class SourceGoneError(Exception):
+    """Something that a claim rests on was deleted since it was read, or was never this person's."""
+
+
+def require_standing(connection: Connection, user_id: str, cited: Iterable[tuple[str, str]]) -> None:
+    """Raise SourceGoneError unless each cited source, as (kind, id), is there and is this person's."""
+    wanted = {one for one in cited if one[0] in TABLES}
+    if wanted - standing(connection, user_id, wanted):
+        raise SourceGoneError("a source is gone")
+
+
+def standing(connection: Connection, user_id: str, wanted: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those of some sources, as (kind, id), that are there and are this person's; of any other kind all."""
+    ids: dict[str, list[str]] = {}
+    found: set[tuple[str, str]] = set()
+    for kind, source_id in sorted(set(wanted)):
+        if kind in TABLES:
+            ids.setdefault(kind, []).append(source_id)
+        else:
+            found.add((kind, source_id))
+    if ids:
+        rows = connection.execute(_statement(tuple(ids)), {"whose": user_id, **ids})
+        found |= {(row.kind, row.id) for row in rows}
+    return found
+
+
+@lru_cache(maxsize=8)
+def _statement(kinds: tuple[str, ...]) -> Any:
+    # One statement, built once: every person passes through it.
+    parts = [_part(kind) for kind in kinds]
+    return parts[0] if len(parts) == 1 else union_all(*parts)
+
+
+def _part(kind: str) -> Select[Any]:
+    table = TABLES[kind]
+    return select(literal_column(f"'{kind}'").label("kind"), table.c.id).where(
+        table.c.user_id == bindparam("whose"), table.c.id.in_(bindparam(kind, expanding=True))
     )
-    holds = connection.execute(select(reflections.c.version).where(*theirs, reflections.c.head)).scalar()
-    last = connection.execute(
-        select(moves, reflections.c.version.label("version"))
-        .join(reflections, reflections.c.id == moves.c.reflection_id)
-        .where(*theirs)
-        .order_by(moves.c.id.desc())
-        .limit(1)
-    ).one_or_none()
-    if holds is None:
-        return None
-    if last is not None and row.reason == Reason.LOSS_GUARD:
-        return (
-            f"Version {last.version} was made and is kept, but says nothing of {last.lost} of the {last.live} insights "
-            f"of version {holds} that still rest on something: version {holds} holds. `selo show {row.user_id} --diff` "
-            "compares them, `selo rollback` lets the new one hold."
-        )
-    if last is not None and last.reason == ROLLBACK:
-        because = str(last.because).rstrip(".")
-        return f"Version {holds} holds since {last.at:%Y-%m-%d %H:%M}Z, as {last.actor} decided: {because}."
-    return None if row.state == DONE else f"Version {holds} holds on."

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from itertools import chain
 from typing import Final
 
+from selo_dagster.llm import citations, figures
+from selo_dagster.llm.citations import Passage, Sources
 from selo_dagster.reflections.answer import (
     CONTENT_LIMIT,
     INSIGHT_LIMIT,
@@ -17,8 +20,11 @@ from selo_dagster.reflections.answer import (
     MAX_TRAIT_DELTA,
     SHORT_LIMIT,
     Answer,
+    Insight,
 )
+from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.kind import Kind
+from selo_dagster.reflections.prompt import Prompt
 
 TOO_SIMILAR: Final = 0.92
 """Likeness to a former reflection from which an answer says nothing new (the predecessor's sentence bound)."""
@@ -26,32 +32,79 @@ TOO_SIMILAR: Final = 0.92
 
 @dataclass(frozen=True)
 class Shown:
-    """What the model was shown, as far as an answer can be held against it."""
+    """What the model was shown, as far as an answer can be held against it.
+
+    beside: returns for aliases what was shown beside their texts and may be told again: their times, the day, a name.
+    """
 
     kind: Kind
-    aliases: frozenset[str]
+    sources: Sources
     earlier: tuple[str, ...]
+    beside: Callable[[Collection[str]], Iterator[str]]
+
+
+def shown_to(prompt: Prompt, context: Context, kind: Kind) -> Shown:
+    """Return what a request has shown."""
+
+    def beside(aliases: Collection[str]) -> Iterator[str]:
+        request, window = prompt.request, context.window
+        yield from (request.covers, request.subject, f"{window.on:%Y-%m-%d}", f"{window.start:%Y-%m-%d}")
+        for one in request.evidence:
+            # A tag names a theme of the whole time.
+            yield from one.tags
+            if one.alias in aliases:
+                yield from (one.alias, one.local, "" if one.importance is None else f"{one.importance:.2f}")
+
+    texts = {alias: source.text for alias, source in prompt.shown.items()}
+    return Shown(kind, Sources(texts), context.earlier, beside)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A checked answer. answer: without the claims that do not hold; codes: of the checks that failed.
+
+    dropped: for each claim that does not hold why, the first reason of several; the answer stands without it.
+    """
+
+    answer: Answer
+    codes: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 Check = Callable[[Answer, Shown], str | None]
 
 
-def checked(answer: Answer, shown: Shown) -> tuple[Answer, tuple[str, ...]]:
-    """Return the answer without the claims that rest on nothing, and the codes of every check that failed.
+def checked(answer: Answer, shown: Shown) -> Verdict:
+    """Hold an answer against what was shown.
 
-    A faulty citation costs its insight, not the answer; an answer without any insight left is refused.
+    A faulty citation, or a number that no source has, costs its insight, not the answer; an answer without any insight
+    left is refused.
     """
-    kept = _with_evidence(answer, shown)
-    return kept, tuple(code for check in CHECKS if (code := check(kept, shown)) is not None)
-
-
-def _with_evidence(answer: Answer, shown: Shown) -> Answer:
-    insights = []
+    kept, dropped = [], []
     for one in answer.insights:
-        known = tuple(dict.fromkeys(alias for alias in one.evidence if alias in shown.aliases))
-        if known and len(known) == len(set(one.evidence)):
-            insights.append(replace(one, evidence=known))
-    return replace(answer, insights=tuple(insights))
+        held = held_insight(one, shown)
+        if isinstance(held, str):
+            dropped.append(held)
+        else:
+            kept.append(held)
+    answer = replace(answer, insights=tuple(kept))
+    codes = tuple(code for check in CHECKS if (code := check(answer, shown)) is not None)
+    return Verdict(answer, codes, tuple(dropped))
+
+
+def held_insight(one: Insight, shown: Shown) -> Insight | str:
+    """Return an insight with the passages that it rests on, or the code of what does not hold."""
+    passages, codes = shown.sources.held(one.evidence)
+    if codes:
+        return codes[0]
+    fault = unsourced(one.text, passages, shown)
+    return replace(one, passages=passages) if fault is None else fault
+
+
+def unsourced(claim: str, passages: Sequence[Passage], shown: Shown) -> str | None:
+    """Return the code of a number or time in a claim that neither its sources have nor what was shown beside them."""
+    aliases = {one.source for one in passages}
+    return figures.unsourced(claim, chain(map(shown.sources.text_of, aliases), shown.beside(aliases)))
 
 
 def _fields(answer: Answer, _: Shown) -> str | None:
@@ -115,10 +168,12 @@ def _plain(text: str) -> list[str]:
 
 
 _HINTS: Final = {
+    **citations.HINTS,
+    **figures.HINTS,
     "schema_validation_failed": "it was not one JSON document of the requested shape and bounds",
     "answer_cut_off": "it was cut off: be shorter",
     "missing_required_fields": "content, themes, actions and emotional_state.primary must all be filled",
-    "insight_without_evidence": "each insight must cite only aliases that were shown, at least one",
+    "insight_without_evidence": "no insight was left that rests on a source",
     "intensity_out_of_bounds": "emotional_state.intensity must be from 0 to 1",
     "too_many_trait_changes": f"there may be at most {MAX_TRAIT_CHANGES} trait_changes",
     "trait_delta_out_of_bounds": f"the deltas of one trait may add up to at most {MAX_TRAIT_DELTA}",
@@ -131,7 +186,8 @@ _HINTS: Final = {
 
 def corrected_by(codes: tuple[str, ...], kind: Kind) -> str:
     """Return what a model is told about an answer that was refused: rules of ours, nothing of anybody's words."""
-    hints = [_HINTS.get(code, f"the main text must have {kind.words[0]} to {kind.words[1]} words") for code in codes]
+    length = f"the main text must have {kind.words[0]} to {kind.words[1]} words"
+    hints = dict.fromkeys(_HINTS.get(code, length) for code in codes)
     return f"Your last answer was refused: {'; '.join(hints)}. Answer again, whole, with one JSON document."
 
 

@@ -7,7 +7,7 @@ import re
 from hashlib import sha256
 from typing import Any, Final
 
-from tests.support.fault_server import Received, Script, aliases_of, good_document, ok, slow
+from tests.support.fault_server import Received, Script, aliases_of, cited, good_document, ok, slow
 
 NEWS: Final = [{"name": "empathy", "delta": 0.02, "reason": "They needed somebody who listens."}]
 """What a reflection wishes to move: a saga follows from it."""
@@ -36,8 +36,13 @@ def answer(received: Received) -> str:
 
 def _question(stem: str, received: Received) -> dict[str, Any]:
     words = f"Which {stem}alpha {stem}beta {stem}gamma stayed with you?"
-    cited = _cited(received, "questions")
-    return {"question": words, "topic": stem, "priority": 2, "suggested_delay_days": 1, "evidence": cited}
+    return {
+        "question": words,
+        "topic": stem,
+        "priority": 2,
+        "suggested_delay_days": 1,
+        "evidence": cited(received, *_first(received, "questions")),
+    }
 
 
 def _story(stem: str, received: Received) -> dict[str, Any]:
@@ -47,13 +52,15 @@ def _story(stem: str, received: Received) -> dict[str, Any]:
         "emotion": "calm",
         "themes": ["the day"],
         "importance": 0.5,
-        "evidence": aliases_of(received)[:1] or ["m1"],
+        "evidence": cited(received, *(aliases_of(received)[:1] or ["m1"])),
     }
 
 
-def _cited(received: Received, of: str) -> list[str]:
+def _first(received: Received, of: str) -> list[str]:
     schema = received.body["response_format"]["json_schema"]["schema"]
-    return list(schema["properties"][of]["items"]["properties"]["evidence"]["items"]["enum"])[:1]
+    return list(schema["properties"][of]["items"]["properties"]["evidence"]["items"]["properties"]["source"]["enum"])[
+        :1
+    ]
 
 
 def after(seconds: float) -> Script:

@@ -67,7 +67,10 @@ def test_a_reflection_its_sources_and_its_row_are_finished_together(store: Store
         (row,) = connection.execute(select(reflection_ledger)).all()
         (attempt,) = connection.execute(select(reflection_attempts)).all()
     assert (made.id, made.zone, made.on, made.version) == (settled.reflection_id, "Europe/Lisbon", SUNDAY, 1)
-    assert made.insights == [{"text": "They said something.", "evidence": [f"message:{message}"]}]
+    quoted = {"source": f"message:{message}", "quote": "The interview is tomorrow", "start": 0, "end": 25}
+    assert made.insights == [
+        {"text": "They said something.", "evidence": [f"message:{message}"], "citations": [quoted]}
+    ]
     assert sources == {("message", message, "cited"), ("memory", "m1", "read")}
     assert (row.state, row.attempts, row.reflection_id, row.lease_until) == ("done", 1, made.id, None)
     assert (attempt.outcome, attempt.number, attempt.model_calls) == ("done", 1, 1)
@@ -107,11 +110,13 @@ def test_an_answer_that_breaks_a_rule_is_kept_with_its_codes_and_never_becomes_a
     people_with_a_day(store, 1)
 
     async def answering(request: CompletionRequest) -> str:
-        return good_answer(request, content="too short", insights=[{"text": "x", "evidence": ["m99"]}])
+        return good_answer(
+            request, content="too short", insights=[{"text": "x", "evidence": [{"source": "m99", "quote": "x"}]}]
+        )
 
     (settled,) = run_cohort(store, FakeModel(answering))
     assert settled.outcome == "rejected"
-    assert settled.codes == ("content_length_out_of_bounds", "insight_without_evidence")
+    assert settled.codes == ("content_length_out_of_bounds", "insight_without_evidence", "unknown_source")
     with store.read() as connection:
         assert connection.execute(select(func.count()).select_from(reflections)).scalar() == 0
         (attempt,) = connection.execute(select(reflection_attempts)).all()

@@ -14,7 +14,8 @@ from uuid import uuid4
 from sqlalchemy import insert
 
 from selo_dagster.clock import BEGINNING, Clock, FixedClock, parse_instant
-from selo_dagster.llm.protocol import Completion, CompletionRequest
+from selo_dagster.llm.citations import QUOTE_LIMIT
+from selo_dagster.llm.protocol import Completion, CompletionRequest, Evidence
 from selo_dagster.memory.tables import conversations, memories, messages
 from selo_dagster.people.tables import user_statements, users
 from selo_dagster.reflections.cohort import Cohort, CohortLimits, Tools
@@ -31,6 +32,16 @@ NOW = parse_instant("2026-11-23T12:00:00Z")
 Answering = Callable[[CompletionRequest], Awaitable[str]]
 
 
+def cited(*sources: Evidence) -> list[dict[str, str]]:
+    """Return citations of sources, each with the beginning of its text as a quote."""
+    return [{"source": one.alias, "quote": beginning(one.text)} for one in sources]
+
+
+def beginning(text: str) -> str:
+    """Return the first words of a text, as many as a quote may have."""
+    return text if len(text) <= QUOTE_LIMIT else text[:QUOTE_LIMIT].rsplit(" ", 1)[0]
+
+
 def good_answer(request: CompletionRequest, **changes: Any) -> str:
     """Return an answer that passes every check; differs between people, days and sources."""
     who = f"{request.subject} on {request.covers}"
@@ -40,7 +51,7 @@ def good_answer(request: CompletionRequest, **changes: Any) -> str:
     answer = {
         "content": f"I think of {who}. {words}",
         "themes": ["a theme"],
-        "insights": [{"text": "They said something.", "evidence": [request.evidence[0].alias]}],
+        "insights": [{"text": "They said something.", "evidence": cited(request.evidence[0])}],
         "actions": ["Ask again."],
         "emotional_state": {"primary": "calm", "intensity": 0.3, "secondary": []},
         "trait_changes": [],
@@ -57,7 +68,7 @@ def good_questions(request: CompletionRequest) -> str:
     """Return one question that passes every check; differs between days."""
     day = request.covers.replace(" ", "")
     one = {"question": f"Which {day}alpha {day}beta {day}gamma stayed with you?", "topic": day}
-    one |= {"priority": 2, "suggested_delay_days": 1, "evidence": [request.evidence[0].alias]}  # type: ignore[dict-item]
+    one |= {"priority": 2, "suggested_delay_days": 1, "evidence": cited(request.evidence[0])}  # type: ignore[dict-item]
     return json.dumps({"questions": [one], "notes": ""})
 
 

@@ -24,6 +24,7 @@ from typing import Any, Final, final
 MODEL: Final = "scripted"
 ENDLESS_PIECE: Final = b" " * 1024
 ENDLESS_PAUSE_S: Final = 0.005
+LONGEST_QUOTE: Final = 200
 
 
 @dataclass(frozen=True)
@@ -224,9 +225,20 @@ def aliases_of(received: Received) -> list[str]:
     """Return the aliases that may be cited, from the schema or, without one, from the lines of the prompt."""
     schema = (received.body.get("response_format") or {}).get("json_schema", {}).get("schema", {})
     try:
-        return list(schema["properties"]["insights"]["items"]["properties"]["evidence"]["items"]["enum"])
+        cited = schema["properties"]["insights"]["items"]["properties"]["evidence"]["items"]
+        return list(cited["properties"]["source"]["enum"])
     except KeyError:
         return re.findall(r"^(m\d+) \| ", received.prompt, re.MULTILINE)
+
+
+def cited(received: Received, *aliases: str) -> list[dict[str, str]]:
+    """Return citations of sources, each with the beginning of its text, as a prompt shows it, as a quote."""
+    texts = dict(re.findall(r"^(m\d+) \| .*? \| .*? \| (.*)$", received.prompt, re.MULTILINE))
+    return [{"source": one, "quote": _beginning(texts.get(one, ""))} for one in aliases]
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE].rsplit(" ", 1)[0]
 
 
 def good_document(received: Received, **changes: Any) -> dict[str, Any]:
@@ -235,10 +247,11 @@ def good_document(received: Received, **changes: Any) -> dict[str, Any]:
     low, high = (int(bounds[1]), int(bounds[2])) if bounds else (70, 200)
     question = str(received.body["messages"][1]["content"]) if len(received.body.get("messages", [])) > 1 else ""
     stem = sha256(re.sub(r"<<<.*?>>>", "", question).encode()).hexdigest()[:8]
+    first = (aliases_of(received) or ["m1"])[:1]
     return {
         "content": " ".join(f"thought{stem}{number}" for number in range((low + high) // 2)),
         "themes": ["the day"],
-        "insights": [{"text": "They said something.", "evidence": (aliases_of(received) or ["m1"])[:1]}],
+        "insights": [{"text": "They said something.", "evidence": cited(received, *first)}],
         "actions": ["Ask again."],
         "emotional_state": {"primary": "calm", "intensity": 0.3, "secondary": []},
         "trait_changes": [],
@@ -344,7 +357,7 @@ def slow(seconds: float, then: Step | None = None) -> Step:
 
 def unknown_alias() -> Step:
     """Cite a source that was never shown."""
-    insights = [{"text": "They said something.", "evidence": ["m999"]}]
+    insights = [{"text": "They said something.", "evidence": [{"source": "m999", "quote": "They said something."}]}]
     return ok(lambda received: json.dumps(good_document(received, insights=insights)))
 
 

@@ -14,7 +14,7 @@ from selo_dagster.reflections.pauses import pause, resume
 from selo_dagster.reflections.tables import reflection_sources, reflections
 from selo_dagster.store.engine import Store
 from selo_dagster.store.types import ID_LENGTH
-from tests.support.fakes import NOW, FakeModel, add_person, by_the_book, good_answer, remember
+from tests.support.fakes import NOW, FakeModel, add_person, by_the_book, cited, good_answer, remember
 from tests.triggers.arrivals import (
     after,
     arrive,
@@ -287,7 +287,7 @@ def test_what_was_said_hours_before_a_conversation_does_not_end_it(store: Store)
 def test_a_feeling_is_read_as_an_event_and_can_be_cited(store: Store) -> None:
     async def citing(request: CompletionRequest) -> str:
         (felt,) = [source for source in request.evidence if source.source == "event"]
-        return good_answer(request, insights=[{"text": "They grieve.", "evidence": [felt.alias]}])
+        return good_answer(request, insights=[{"text": "They grieve.", "evidence": cited(felt)}])
 
     spike(store, "ana", "e1", context="the dog died")
     look(store)
@@ -301,7 +301,9 @@ def test_a_feeling_is_read_as_an_event_and_can_be_cited(store: Store) -> None:
     with store.read() as connection:
         (made,) = connection.execute(select(reflections))
         used = connection.execute(select(reflection_sources).where(reflection_sources.c.source == "event")).one()
-    assert made.insights == [{"text": "They grieve.", "evidence": ["event:e1"]}]
+    (insight,) = made.insights
+    assert (insight["text"], insight["evidence"]) == ("They grieve.", ["event:e1"])
+    assert [one["quote"] for one in insight["citations"]] == [felt.text]
     assert (used.source_id, used.use) == ("e1", "cited")
 
 

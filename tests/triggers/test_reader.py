@@ -26,7 +26,7 @@ from selo_dagster.triggers.kept import Kept
 from selo_dagster.triggers.patterns import Frequency, Idle
 from selo_dagster.triggers.rule import Rule
 from selo_dagster.triggers.tables import trigger_states
-from tests.support.fakes import NOW, FakeModel, add_person, good_answer, say
+from tests.support.fakes import NOW, FakeModel, add_person, cited, good_answer, say
 from tests.triggers.arrivals import (
     TRIGGERED,
     after,
@@ -105,8 +105,8 @@ def test_four_looks_at_the_same_time_ask_once(store: Store) -> None:
 
 def test_a_storm_of_a_thousand_is_one_reflection_that_reads_and_cites_the_weightiest(store: Store) -> None:
     async def citing(request: CompletionRequest) -> str:
-        aliases = [source.alias for source in request.evidence]
-        return good_answer(request, insights=[{"text": "It was much at once.", "evidence": aliases}])
+        insight = {"text": "It was much at once.", "evidence": cited(*request.evidence)}
+        return good_answer(request, insights=[insight])
 
     add_person(store, "ana")
     storm(store, "ana", 1_000, before(minutes=2), lambda place: f"{place:0100}")

@@ -27,7 +27,7 @@ def intentions_of(day: Day) -> list[Intention]:
         found.append(_intention(day, "answer", quote=_short(sentences(asked.text)[-1])))
     found += _ahead(day)[:2]
     if day.feelings and day.intensity >= 0.5 and (primary := day.strongest_feeling())[0] in HEAVY:
-        words = quoted(primary[1][0])
+        words = quoted(next(iter(primary[1])))
         found.append(_intention(day, "care", quote=words))
     if not found:
         found.append(_another_time(day))

@@ -56,16 +56,16 @@ class Day:
             self._theme_at[alias] = next(of_it, None)
         return self._theme_at[alias]
 
-    def strongest_feeling(self) -> tuple[str, list[str], list[str]]:
-        """Return the first feeling, up to three of the words that name it, and the aliases of their sources."""
+    def strongest_feeling(self) -> tuple[str, dict[str, Read]]:
+        """Return the first feeling, and up to three of the words that name it with where they stand."""
         primary = heaviest(self.feelings)[0]
-        shown: dict[str, str] = {}
+        shown: dict[str, Read] = {}
         for moment in self.ranked:
             for part in moment.parts:
                 for one in part.feelings:
                     if one.name == primary and len(shown) < 3:
-                        shown.setdefault(clip(one.shown, 5, 40), part.source.alias)
-        return primary, list(shown), list(dict.fromkeys(shown.values()))
+                        shown.setdefault(clip(one.shown, 5, 40), part)
+        return primary, shown
 
     def open_question(self) -> Read | None:
         """Return the person's last words if they are a question, and not one that they only tell of."""

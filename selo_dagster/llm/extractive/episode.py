@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from selo_dagster.llm.citations import MOST_CITATIONS
+from selo_dagster.llm.extractive.citing import cited, each_cited
 from selo_dagster.llm.extractive.day import Day
 from selo_dagster.llm.extractive.filling import filling, words_in
 from selo_dagster.llm.extractive.moments import Moment
@@ -23,31 +25,31 @@ def episode(request: CompletionRequest) -> dict[str, Any]:
     """Return a story that quotes and cites what it tells of."""
     day = Day(request)
     themes = day.themes or ["a quiet time" if day.is_quiet else "this and that"]
-    narrative, aliases = _narrative(day)
+    narrative, citations = _narrative(day)
     return {
         "title": clip(f"{capital(listed(themes[:2]))}: {day.covers}", _TITLE_WORDS, _TITLE_CHARACTERS),
         "narrative": narrative,
         "emotion": heaviest(day.feelings)[0] if day.feelings else "calm",
         "themes": themes,
         "importance": round(_importance(day), 2),
-        "evidence": aliases,
+        "evidence": citations[:MOST_CITATIONS],
     }
 
 
-def _narrative(day: Day) -> tuple[str, list[str]]:
-    """Return the story within its bounds, and the aliases of what it tells of."""
+def _narrative(day: Day) -> tuple[str, list[dict[str, str]]]:
+    """Return the story within its bounds, and what it quotes of what it tells of."""
     low, high = day.request.words
     opening, end = _opening(day), [mood_of(day), day.say("honest")]
     moments = _moments(day)
-    lines, aliases = _told(day, moments)
+    lines, citations = _told(day, moments)
     while len(moments) > 1 and not _fits([opening, *lines, *end], high):
         moments = moments[:-1]
-        lines, aliases = _told(day, moments)
+        lines, citations = _told(day, moments)
     if not lines:
-        line, aliases = nothing_told(day)
-        lines = [line]
+        line, reads = nothing_told(day)
+        lines, citations = [line], each_cited(reads)
     lines = [opening, *lines]
-    return " ".join([*lines, *filling(day, words_in([*lines, *end]), low), *end]), aliases
+    return " ".join([*lines, *filling(day, words_in([*lines, *end]), low), *end]), citations
 
 
 def _opening(day: Day) -> str:
@@ -66,14 +68,15 @@ def _moments(day: Day) -> list[Moment]:
     return list(found.values())
 
 
-def _told(day: Day, moments: Sequence[Moment]) -> tuple[list[str], list[str]]:
+def _told(day: Day, moments: Sequence[Moment]) -> tuple[list[str], list[dict[str, str]]]:
     in_order = sorted(moments, key=lambda one: one.main.source.at)
-    return [telling_of(day, one, _quote(one)) for one in in_order], [alias for one in in_order for alias in one.aliases]
+    lines = [telling_of(day, one, closing(_quote(one))) for one in in_order]
+    return lines, [cited(part, _quote(one)) for one in in_order for part in one.parts]
 
 
 def _quote(moment: Moment) -> str:
     kept = "" if moment.kept is None else moment.kept.text
-    return closing(fragment(moment.main.text, _QUOTED_WORDS, QUOTED_CHARACTERS, like=kept))
+    return fragment(moment.main.text, _QUOTED_WORDS, QUOTED_CHARACTERS, like=kept)
 
 
 def _fits(lines: Sequence[str], high: int) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from selo_dagster.llm.answers import Domain
+from selo_dagster.llm.extractive.citing import cited
 from selo_dagster.llm.extractive.day import Day
 from selo_dagster.llm.extractive.domains import domain_of, domain_told
 from selo_dagster.llm.extractive.moments import FEW_WORDS, Moment, Read
@@ -19,7 +20,7 @@ MOST_WORDS: Final = 50
 """Words of one learning, whatever the evidence is."""
 
 _MOST: Final = 5
-_MOST_ALIASES: Final = 3
+_MOST_CITED: Final = 3
 _QUOTED_WORDS: Final = 30
 _LEAST_WEIGHT: Final = 0.3
 _SAID_AT_MOST: Final = 0.6
@@ -47,7 +48,7 @@ class _Claim:
     confidence: float
     importance: float
     direct: bool = False
-    aliases: list[str] = field(default_factory=list)
+    citations: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def learnings(request: CompletionRequest) -> dict[str, Any]:
@@ -59,7 +60,8 @@ def learnings(request: CompletionRequest) -> dict[str, Any]:
         if claim is None:
             continue
         known = found.setdefault(claim.words.lower(), claim)
-        known.aliases += [alias for alias in moment.aliases if alias not in known.aliases]
+        for part in moment.parts:
+            known.citations.setdefault(part.source.alias, cited(part, claim.words))
     return {
         "learnings": [
             {
@@ -67,7 +69,7 @@ def learnings(request: CompletionRequest) -> dict[str, Any]:
                 "domain": one.domain,
                 "confidence": round(one.confidence, 2),
                 "importance": round(one.importance, 2),
-                "evidence": one.aliases[:_MOST_ALIASES],
+                "evidence": list(one.citations.values())[:_MOST_CITED],
             }
             for one in list(found.values())[:_MOST]
         ]

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from selo_dagster.llm.extractive.citing import citation
 from selo_dagster.llm.extractive.lexicon import HEAVY, feelings_in, topics_in
 from selo_dagster.llm.extractive.outlook import ahead
 from selo_dagster.llm.extractive.themes import theme_named
-from selo_dagster.llm.extractive.wording import clean, clip, fragment, quoted, sentences
+from selo_dagster.llm.extractive.wording import QUOTED_CHARACTERS, clean, clip, fragment, quoted, sentences
 from selo_dagster.llm.protocol import CompletionRequest, Evidence
 
 MOST: Final = 3
 LEAST_WORDS, MOST_WORDS = 4, 40
 _QUOTE_WORDS, _QUOTE_CHARACTERS = 12, 80
+_SENTENCE_WORDS: Final = 30
 _ALIKE: Final = 0.5
 _WEIGHT: Final = 0.5
 
@@ -31,7 +33,7 @@ class _Asked:
     topic: str
     priority: int
     delay_days: int
-    alias: str
+    evidence: dict[str, str]
 
 
 def questions(request: CompletionRequest) -> dict[str, Any]:
@@ -55,7 +57,7 @@ def questions(request: CompletionRequest) -> dict[str, Any]:
                 "topic": one.topic,
                 "priority": one.priority,
                 "suggested_delay_days": one.delay_days,
-                "evidence": [one.alias],
+                "evidence": [one.evidence],
             }
             for one in found
         ],
@@ -83,20 +85,21 @@ def _about(one: Evidence) -> _Asked | None:
         return None
     telling = [(*ahead(part), part) for part in sentences(text) if not part.endswith("?")]
     sure, event, words = max(telling, key=lambda found: found[0], default=(0, None, text))
-    quote = quoted(fragment(words, _QUOTE_WORDS, _QUOTE_CHARACTERS).rstrip(".!…。 "))
+    piece = fragment(words, _QUOTE_WORDS, _QUOTE_CHARACTERS)
+    quote, evidence = quoted(piece.rstrip(".!…。 ")), citation(one.alias, text, piece)
     topic = _topic(one, text)
     if sure == 2 and event:
-        return _Asked(f"How did the {event} go, the one from {quote}?", topic or event, 1, 1, one.alias)
+        return _Asked(f"How did the {event} go, the one from {quote}?", topic or event, 1, 1, evidence)
     feelings = feelings_in(text)
     if feelings:
         feeling = feelings[0].name
         heavy = f"What helps you when there is {feeling}, as with {quote}?"
         asked = heavy if feeling in HEAVY else f"What was the best of it: {quote}?"
-        return _Asked(asked, topic or feeling, 2, 3, one.alias)
+        return _Asked(asked, topic or feeling, 2, 3, evidence)
     if one.kind in _BY_KIND:
         form, kind_topic = _BY_KIND[one.kind]
-        return _Asked(form.format(quote=quote), topic or kind_topic, 3, 7, one.alias)
-    return _Asked(f"What is behind this for you: {quote}?", topic or "general", 3, 7, one.alias)
+        return _Asked(form.format(quote=quote), topic or kind_topic, 3, 7, evidence)
+    return _Asked(f"What is behind this for you: {quote}?", topic or "general", 3, 7, evidence)
 
 
 def _topic(one: Evidence, text: str) -> str:
@@ -107,8 +110,11 @@ def _topic(one: Evidence, text: str) -> str:
 
 def _after(one: Evidence, name: str) -> Iterator[_Asked]:
     names = set(name.casefold().split())
-    for topic in dict.fromkeys(word for word in topics_in(clean(one.text)) if word not in names):
-        yield _Asked(f"You came to my mind with {quoted(topic)}: how is it now?", clip(topic, 2, 38), 4, 7, one.alias)
+    text = clean(one.text)
+    for topic in dict.fromkeys(word for word in topics_in(text) if word not in names):
+        told = next((part for part in sentences(text) if topic in part.lower()), "")
+        evidence = citation(one.alias, text, clip(told, _SENTENCE_WORDS, QUOTED_CHARACTERS))
+        yield _Asked(f"You came to my mind with {quoted(topic)}: how is it now?", clip(topic, 2, 38), 4, 7, evidence)
 
 
 def _content(text: str) -> frozenset[str]:

@@ -48,7 +48,7 @@ def _weightiest(day: Day) -> str | None:
 
 def _left(day: Day) -> str | None:
     if day.feelings:
-        feeling, shown, _ = day.strongest_feeling()
+        feeling, shown = day.strongest_feeling()
         return day.say("insight_feeling", feeling=feeling, words=listed([quoted(one) for one in shown]))
     if (asked := day.open_question()) is not None:
         return day.say("insight_question", quote=closing(clip(sentences(asked.text)[-1], 20, 120)))

@@ -36,9 +36,17 @@ def clean(text: str, limit: int = READ_CHARACTERS) -> str:
     line = " ".join(text[:limit].split())
     if line.isprintable():
         return line
-    kept = "".join(one for one in line if one in _JOINERS or unicodedata.category(one)[0] != "C")
+    kept = "".join(map(_seen, line))
     # A joiner at an edge joins nothing.
     return " ".join(word for part in re.sub(r"[\u200c\u200d]{2,}", "", kept).split() if (word := part.strip(_JOINERS)))
+
+
+def _seen(sign: str) -> str:
+    if sign in _JOINERS:
+        return sign
+    category = unicodedata.category(sign)
+    # A control character stands between words, as in what other models are sent.
+    return " " if category == "Cc" else "" if category[0] == "C" else sign
 
 
 def clip(text: str, words: int, characters: int) -> str:

@@ -6,6 +6,8 @@ import unicodedata
 from dataclasses import dataclass, replace
 from typing import Final
 
+from selo_dagster.llm.citations import Passage
+
 GENERAL: Final = "general"
 TOPIC_LENGTH: Final = 40
 DEFAULT_PRIORITY: Final = 3
@@ -26,14 +28,19 @@ _WIDE: Final = {"W", "F"}
 class Draft:
     """A proposed question. priority: 1 (most urgent) to 5; delay_days: not to be asked before, from now.
 
-    evidence: what it rests on, as "memory:m1".
+    citations: what it rests on, as "memory:m1", and the passage there.
     """
 
     question: str
     topic: str = GENERAL
     priority: int = DEFAULT_PRIORITY
     delay_days: int = DEFAULT_DELAY_DAYS
-    evidence: tuple[str, ...] = ()
+    citations: tuple[tuple[str, Passage], ...] = ()
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """The sources that it rests on, each once."""
+        return tuple(dict.fromkeys(name for name, _ in self.citations))
 
 
 def normalised(draft: Draft) -> Draft:

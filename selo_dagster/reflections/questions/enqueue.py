@@ -73,6 +73,7 @@ def _row(draft: Draft, available_at: datetime) -> dict[str, Any]:
         "topic": draft.topic,
         "priority": draft.priority,
         "evidence": list(draft.evidence),
+        "citations": [passage.under(name) for name, passage in draft.citations],
         "state": PENDING,
         "available_at": available_at,
         "expires_at": available_at + timedelta(days=EXPIRES_AFTER_DAYS),

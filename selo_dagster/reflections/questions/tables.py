@@ -21,6 +21,7 @@ relationship_questions = Table(
     Column("topic", String(80), nullable=False),
     Column("priority", Integer, nullable=False, comment="1 (most urgent) to 5"),
     Column("evidence", Document, nullable=False, comment="source ids that it rests on"),
+    Column("citations", Document, comment="[{source, quote, start, end}]; NULL: from before quotes were kept"),
     Column("state", String(16), nullable=False),
     Column("available_at", UTCDateTime, nullable=False, comment="not to be asked before"),
     Column("expires_at", UTCDateTime, nullable=False),

@@ -25,6 +25,7 @@ class MadeAudit:
     id: str
     report: Report
     words: int | None = None
+    dropped: tuple[str, ...] = ()
 
     def store(self, connection: Connection, claim: Claim, now: datetime) -> None:
         """Insert it as the next version of its date."""

@@ -38,6 +38,7 @@ class MadeMantra:
     text: str
     reflection_id: str
     model: str
+    dropped: tuple[str, ...] = ()
 
     def store(self, connection: Connection, claim: Claim, now: datetime) -> None:
         """Insert it as the next version of its date; the former lines stay as history."""

@@ -27,6 +27,7 @@ class MadeReassessment:
     wishes: tuple[dict[str, Any], ...]
     model: str = MODEL
     words: int | None = None
+    dropped: tuple[str, ...] = ()
 
     def store(self, connection: Connection, claim: Claim, now: datetime) -> None:
         """Store nothing: the wishes are the input of the evolution that is asked for in the same transaction."""

@@ -9,16 +9,18 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, insert, update
 
+from selo_dagster.llm.citations import resting_on
 from selo_dagster.people.zones import zone_rules_version
-from selo_dagster.reflections.answer import Answer, MalformedAnswerError, answer_schema, read_answer
+from selo_dagster.reflections.answer import MalformedAnswerError, answer_schema, read_answer
 from selo_dagster.reflections.claim import Claim
 from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.heads import FIRST, next_place
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.prompt import Prompt
 from selo_dagster.reflections.settle import Held, Made, Nothing, Rejected
+from selo_dagster.reflections.standing import require_standing
 from selo_dagster.reflections.tables import reflection_days, reflection_sources, reflections
-from selo_dagster.reflections.validate import CHECKS, Shown, checked
+from selo_dagster.reflections.validate import CHECKS, Verdict, checked, shown_to
 
 _INSERT_REFLECTION = insert(reflections)
 _INSERT_SOURCES = insert(reflection_sources)
@@ -40,7 +42,11 @@ _STORED: Final = (
 
 @dataclass(frozen=True)
 class MadeReflection:
-    """A reflection ready to be stored. insights: [{text, evidence: ["memory:id", …]}]."""
+    """A reflection ready to be stored.
+
+    insights: [{text, evidence: ["memory:id", …], citations: [{source, quote, start, end}]}]. dropped: why insights of
+    the answer are not among them.
+    """
 
     id: str
     words: int | None
@@ -58,12 +64,15 @@ class MadeReflection:
     input_hash: str
     sources: tuple[tuple[str, str, Literal["cited", "read", "dropped"]], ...]
     late_days: tuple[date, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     def store(self, connection: Connection, claim: Claim, now: datetime) -> Held | None:
         """Insert the reflection as its next version, with its sources; late days that it read are late no more.
 
-        Held: it says nothing of too much that the present version understood, and is kept beside it.
+        Held: it says nothing of too much that the present version understood, and is kept beside it. Raises
+        SourceGoneError where something that it cites was deleted since it was read.
         """
+        require_standing(connection, claim.user_id, (one[:2] for one in self.sources if one[2] == "cited"))
         row = {name: getattr(self, name) for name in _STORED}
         row |= {"user_id": claim.user_id, "kind": claim.kind, "on": claim.on, "key": claim.key}
         # Nobody waits for a look at former versions where there are none.
@@ -108,18 +117,19 @@ class ReflectionShape:
             answer = read_answer(text)
         except MalformedAnswerError:
             return Rejected(("schema_validation_failed",), text)
-        kept, codes = checked(answer, Shown(kind, frozenset(prompt.shown), context.earlier))
-        if codes:
-            return Rejected(codes, text, answer.words)
-        return _made(kept, model, prompt, context, new_id)
+        verdict = checked(answer, shown_to(prompt, context, kind))
+        if verdict.codes:
+            return Rejected((*verdict.codes, *verdict.dropped), text, answer.words)
+        return _made(verdict, model, prompt, context, new_id)
 
     def computed(self, context: Context, new_id: Callable[[], str]) -> Made | Nothing:
         """Never: a reflection is a model's."""
         raise NotImplementedError
 
 
-def _made(answer: Answer, model: str, prompt: Prompt, context: Context, new_id: Callable[[], str]) -> MadeReflection:
-    cited = {alias for one in answer.insights for alias in one.evidence}
+def _made(verdict: Verdict, model: str, prompt: Prompt, context: Context, new_id: Callable[[], str]) -> MadeReflection:
+    answer = verdict.answer
+    cited = {passage.source for one in answer.insights for passage in one.passages}
     read = tuple(
         (source.source, source.id, "cited" if alias in cited else "read") for alias, source in prompt.shown.items()
     )
@@ -129,9 +139,7 @@ def _made(answer: Answer, model: str, prompt: Prompt, context: Context, new_id: 
         words=answer.words,
         content=answer.content,
         themes=list(answer.themes),
-        insights=[
-            {"text": one.text, "evidence": [prompt.named(alias) for alias in one.evidence]} for one in answer.insights
-        ],
+        insights=[{"text": one.text, **resting_on(one.passages, prompt.named)} for one in answer.insights],
         actions=list(answer.actions),
         emotional_state={
             "primary": answer.primary,
@@ -147,6 +155,7 @@ def _made(answer: Answer, model: str, prompt: Prompt, context: Context, new_id: 
         input_hash=prompt.input_hash,
         sources=(*read, *dropped),  # type: ignore[arg-type]
         late_days=context.late_days,
+        dropped=verdict.dropped,
     )
 
 

@@ -43,6 +43,11 @@ def answered(request: CompletionRequest) -> Completion:
     return asyncio.run(ExtractiveModel().complete(request))
 
 
+def sources(claim: dict[str, Any]) -> list[str]:
+    """Return the aliases that a claim cites."""
+    return [one["source"] for one in claim["evidence"]]
+
+
 def document(request: CompletionRequest) -> dict[str, Any]:
     read: dict[str, Any] = json.loads(answered(request).text)
     return read

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selo_dagster.llm.answers import Answer, Episode, Learnings, Summary, schema_of
+from selo_dagster.llm.citations import Sources, citation_of
 from selo_dagster.llm.protocol import CompletionRequest, Task
 from tests.llm.extractive.days import answered, day, message
 from tests.llm.extractive.hostile import JOINERS, length, many, requests, strings_of
@@ -45,7 +46,7 @@ def main_texts(answer: Answer) -> list[str]:
     return [answer.narrative]
 
 
-def cited(document: object) -> Iterator[list[str]]:
+def cited(document: object) -> Iterator[list[dict[str, str]]]:
     """Yield every list of evidence in a document."""
     if isinstance(document, dict):
         for name, value in document.items():
@@ -73,10 +74,11 @@ def test_every_answer_fits_cites_what_was_shown_and_is_the_same_twice(
     assert answer.model_dump() == document
     low, high = request.words
     assert all(low <= length(one) <= high for one in main_texts(answer))
-    shown = {one.alias for one in request.evidence}
-    for aliases in cited(document):
-        assert set(aliases) <= shown
+    shown = Sources({one.alias: one.text for one in request.evidence})
+    for evidence in cited(document):
+        aliases = [one["source"] for one in evidence]
         assert len(set(aliases)) == len(aliases)
+        assert shown.held(citation for one in evidence if (citation := citation_of(one)))[1] == ()
     for one in strings_of(document):
         assert not [sign for sign in one if unicodedata.category(sign)[0] == "C" and sign not in JOINERS]
 

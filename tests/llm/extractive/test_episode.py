@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from selo_dagster.llm.protocol import Evidence
-from tests.llm.extractive.days import day, document, memory, message
+from tests.llm.extractive.days import day, document, memory, message, sources
 
 
 def told(*evidence: Evidence, words: tuple[int, int] = (15, 315)) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def test_the_moments_are_told_in_their_order_and_cited() -> None:
     narrative = answer["narrative"]
     assert narrative.index("“We drove to the coast") < narrative.index("“By the lighthouse")
     assert "“Where did you stop?”" in narrative
-    assert answer["evidence"] == ["m1", "m11", "m12"]
+    assert sources(answer) == ["m1", "m11", "m12"]
     assert answer["title"] == "Sea: Sunday 22 November 2026"
     assert (answer["emotion"], answer["themes"], answer["importance"]) == ("sadness", ["sea"], 0.9)
 
@@ -37,7 +37,7 @@ def test_only_what_is_told_is_cited() -> None:
     long = [message(number, f"Part {number} of it, " + "and so on it went " * 30) for number in range(1, 40)]
     answer = told(*long, words=(15, 180))
     quotes = re.findall("“Part ([0-9]+)", answer["narrative"])
-    assert answer["evidence"] == [f"m{number}" for number in quotes]
+    assert sources(answer) == [f"m{number}" for number in quotes]
     assert 1 < len(quotes) < 8
 
 
@@ -59,7 +59,7 @@ def test_a_stretch_without_feeling_or_theme_is_quiet_and_calm() -> None:
 def test_a_stretch_without_the_persons_words_says_so_and_cites_what_there_is(one: Evidence, said: str) -> None:
     answer = told(one)
     assert said in answer["narrative"]
-    assert answer["evidence"] == ["m1"]
+    assert sources(answer) == ["m1"]
 
 
 def test_it_says_that_it_is_an_extract_by_rules() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from selo_dagster.llm.protocol import Evidence
-from tests.llm.extractive.days import START, day, document, memory, message
+from tests.llm.extractive.days import START, day, document, memory, message, sources
 
 LEAST_KEPT = 0.6
 
@@ -32,7 +32,7 @@ class TestFromMemories:
             "domain": "knowledge",
             "confidence": 0.8,
             "importance": 0.5,
-            "evidence": ["m1"],
+            "evidence": [{"source": "m1", "quote": "Ana works in an archive of sounds"}],
         }
 
     def test_other_memories_are_quoted_as_known_of_the_person(self) -> None:
@@ -41,7 +41,7 @@ class TestFromMemories:
 
     def test_the_words_that_a_memory_was_made_of_are_cited_with_it(self) -> None:
         (one,) = learned(message(1, "He decided not to sell it for now."), memory(2, "Ana keeps the house.", 0.9))
-        assert (one["text"], one["evidence"]) == ("Ana keeps the house.", ["m1", "m2"])
+        assert (one["text"], sources(one)) == ("Ana keeps the house.", ["m1", "m2"])
 
     def test_the_weightiest_come_first_and_never_more_than_five(self) -> None:
         found = learned(*(memory(number, f"Ana has thing number {number}", number / 10) for number in range(10)))
@@ -95,7 +95,7 @@ class TestFromWords:
         (one,) = learned(message(1, text))
         assert one["text"].endswith(f"“{text}”")
         assert "Ana" in one["text"]
-        assert (one["domain"], one["evidence"]) == (domain, ["m1"])
+        assert (one["domain"], sources(one)) == (domain, ["m1"])
         assert one["confidence"] >= LEAST_KEPT
 
     @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ class TestFromInsights:
     def test_what_an_insight_quotes_is_learned_and_cites_the_insight(self) -> None:
         (one,) = learned(insight(1, "If I keep one thing of Ana's, it is “Ana wants to send Duarte a jar.”"))
         assert (one["text"], one["domain"]) == ("Ana wants to send Duarte a jar.", "goals")
-        assert (one["evidence"], one["confidence"]) == (["m1"], LEAST_KEPT)
+        assert (sources(one), one["confidence"]) == (["m1"], LEAST_KEPT)
 
     def test_what_two_insights_quote_is_learned_once_and_cites_both(self) -> None:
         quote = "“The tomatoes were standing by the wall.”"
         (one,) = learned(insight(1, f"Nothing weighed more with me than {quote}"), insight(2, f"Beside it: {quote}"))
-        assert sorted(one["evidence"]) == ["m1", "m2"]
+        assert sorted(sources(one)) == ["m1", "m2"]
 
     def test_an_insight_without_a_quote_is_less_sure(self) -> None:
         (one,) = learned(insight(1, "Ana fears that the house will be gone by spring."))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.llm.extractive.days import day, document, memory, message
+from tests.llm.extractive.days import day, document, memory, message, sources
 
 
 class TestWhoSaidIt:
@@ -18,14 +18,14 @@ class TestWhoSaidIt:
                 message(2, "We planted the last of the tulips along the wall."),
             )
         )
-        assert [insight["evidence"] for insight in answer["insights"]] == [["m2"]]
+        assert [sources(insight) for insight in answer["insights"]] == [["m2"]]
         assert answer["emotional_state"]["primary"] == "calm"
         assert "furious" not in answer["content"]
         assert "exam" not in " ".join(answer["actions"])
 
     def test_a_day_of_the_companions_words_only_is_still_a_day(self) -> None:
         answer = document(day(message(1, "Good evening, are you there?", "assistant")))
-        assert answer["insights"][0]["evidence"] == ["m1"]
+        assert sources(answer["insights"][0]) == ["m1"]
         assert "no words of Ana's" in answer["insights"][0]["text"]
         assert answer["emotional_state"] == {"primary": "calm", "intensity": 0.2, "secondary": []}
 
@@ -57,7 +57,7 @@ class TestWhatIsTold:
         )
         assert "at 19:30" in answer["content"].lower()
         assert "“Duarte is not selling. Let's see one spring, he said.”" in answer["content"]
-        assert answer["insights"][0]["evidence"] == ["m30", "m31"]
+        assert sources(answer["insights"][0]) == ["m30", "m31"]
         assert answer["themes"][0] == "house"
 
     def test_the_day_and_the_person_are_named(self) -> None:

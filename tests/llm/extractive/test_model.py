@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selo_dagster.llm.citations import Sources, citation_of
 from selo_dagster.llm.extractive import ExtractiveModel
 from selo_dagster.llm.extractive.wording import clean
+from selo_dagster.llm.figures import unsourced
 from selo_dagster.llm.protocol import CompletionRequest, LanguageModel
 from selo_dagster.people.persona import INITIAL_TRAITS
-from tests.llm.extractive.days import answered, day, document, message
+from tests.llm.extractive.days import answered, day, document, message, sources
 from tests.llm.extractive.hostile import JOINERS, length, many, requests, strings_of
 
 
@@ -51,8 +53,20 @@ class TestWhateverTheDay:
         shown = {one.alias for one in request.evidence}
         for insight in document(request)["insights"]:
             assert 1 <= len(insight["evidence"]) <= 3
-            assert set(insight["evidence"]) <= shown
-            assert len(set(insight["evidence"])) == len(insight["evidence"])
+            assert set(sources(insight)) <= shown
+            assert len(set(sources(insight))) == len(insight["evidence"])
+
+    @many
+    @given(requests())
+    def test_every_citation_stands_in_its_source_and_every_number_has_one(self, request: CompletionRequest) -> None:
+        shown = Sources({one.alias: one.text for one in request.evidence})
+        beside = [request.subject, request.covers, *(tag for one in request.evidence for tag in one.tags)]
+        for insight in document(request)["insights"]:
+            passages, codes = shown.held(citation for one in insight["evidence"] if (citation := citation_of(one)))
+            assert codes == ()
+            cited = {one.source for one in passages}
+            texts = [text for one in request.evidence if one.alias in cited for text in (one.text, one.local)]
+            assert unsourced(insight["text"], [*beside, *texts]) is None
 
     @many
     @given(requests())

@@ -11,6 +11,7 @@ import pytest
 
 from selo_dagster.llm.extractive import ExtractiveModel
 from selo_dagster.llm.protocol import CompletionRequest, Evidence
+from tests.llm.extractive.days import sources
 from tests.llm.extractive.test_mantra import HOSTILE
 
 AT = datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
@@ -46,7 +47,7 @@ def asked(*evidence: Evidence, earlier: tuple[str, ...] = (), most: int = 3) -> 
         assert 1 <= one["priority"] <= 5
         assert 0 <= one["suggested_delay_days"] <= 40
         assert one["evidence"]
-        assert set(one["evidence"]) <= aliases
+        assert set(sources(one)) <= aliases
         assert 0 < len(one["topic"]) <= 40
     assert len({one["topic"] for one in questions}) == len(questions)
     return questions
@@ -55,7 +56,7 @@ def asked(*evidence: Evidence, earlier: tuple[str, ...] = (), most: int = 3) -> 
 def test_what_is_ahead_is_asked_after_first() -> None:
     (one, *_) = asked(memory(1, "Ana has an interview next Tuesday at the harbour.", "fact", "work"))
     assert "interview" in one["question"]
-    assert (one["topic"], one["priority"], one["evidence"]) == ("work", 1, ["m1"])
+    assert (one["topic"], one["priority"], sources(one)) == ("work", 1, ["m1"])
 
 
 def test_each_is_about_another_topic_and_never_more_than_there_is_room_for() -> None:

@@ -132,7 +132,7 @@ def test_a_good_answer_comes_with_its_counts() -> None:
     with FaultServer() as server:
         model = model_for(server)
         done = ask(model)
-    assert json.loads(done.text)["insights"][0]["evidence"] == ["m1"]
+    assert json.loads(done.text)["insights"][0]["evidence"] == [{"source": "m1", "quote": SECRET}]
     assert (done.model, done.input_tokens, done.output_tokens) == (model.name, 100, 50)
     assert (done.finish_reason, done.calls) == ("stop", 1)
     assert 0 < done.seconds < 10

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from selo_dagster.errors import SeloError
+from selo_dagster.llm.citations import Passage
 from selo_dagster.memory.tables import memories
 from selo_dagster.reflections.questions.answering import answer
 from selo_dagster.reflections.questions.draft import Draft, normalised
@@ -19,12 +20,13 @@ from selo_dagster.reflections.questions.queue import Question, expire, listed, n
 from selo_dagster.store.engine import Store
 from tests.support.fakes import NOW, add_person, remember
 
+QUOTED = ("memory:m1", Passage("m1", "what she said", 3, 16))
 WORDS = [f"word{letter}" for letter in "abcdefghijklmno"]
 
 
 def draft(text: str, **changes: object) -> Draft:
     """Return a draft."""
-    values = {"question": text, "topic": "work", "priority": 3, "delay_days": 0, "evidence": ("memory:m1",)}
+    values = {"question": text, "topic": "work", "priority": 3, "delay_days": 0, "citations": (QUOTED,)}
     return Draft(**(values | changes))  # type: ignore[arg-type]
 
 

@@ -1,0 +1,138 @@
+"""Numbers and times in what a model wrote: copied from what it was shown, or its own.
+
+Only digits are held against the sources. A model may write as digits what a source has in words: so the small numbers
+of some languages count as written, and where a source holds larger ones in words, or signs that are numbers, nothing
+is decided. Names are not held against anything: no rule tells a name from a noun in every language.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+UNSOURCED_NUMBER: Final = "unsourced_number"
+UNSOURCED_TIME: Final = "unsourced_time"
+
+HINTS: Final = {
+    UNSOURCED_NUMBER: "a number must stand in a source that the claim cites, as it is written there",
+    UNSOURCED_TIME: "a date or time must stand in a source that the claim cites, as it is written there",
+}
+"""What a model is told of a figure that no source has."""
+
+_RUN: Final = re.compile(r"\d+")
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_GROUPED: Final = re.compile(r"(?<!\d)\d{1,3}(?:[.,'’\u00a0\u202f ]\d{3})+(?!\d)")
+_CLOCK: Final = re.compile(
+    r"\b(\d{1,2})(?:[:.h]\d\d)?\s?(?:[ap]\.?m\b|uhr\b|h\b|o['’]clock)|\b(\d{1,2})[:.]\d\d\b", re.IGNORECASE
+)
+_TIME: Final = re.compile(r"\b(\d{1,2})[:.h](\d\d)\b")
+_DATE: Final = re.compile(r"\b\d{4}-\d\d?-\d\d?\b|\b\d\d?[./]\d\d?[./]\d{2,4}\b")
+
+_SMALL: Final = (
+    "zero null cero nul",
+    "one first once single ein eine einen eins erste ersten einmal un une premier uno una primero um uma primeiro een",
+    "two second twice both pair couple zwei zweite zweimal beide paar deux deuxième dos segundo dois duas due twee",
+    "three third drei dritte dritten dreimal trois troisième tres tercero três terceiro tre terzo drie derde",
+    "four fourth vier vierte quatre quatrième cuatro cuarto quatro quarto quattro vierde",
+    "five fifth fünf fünfte cinq cinquième cinco quinto cinque vijf vijfde",
+    "six sixth sechs sechste sixième seis sexto sei sesto zes zesde",
+    "seven seventh sieben siebte sept septième siete séptimo sete sétimo sette settimo zeven zevende",
+    "eight eighth acht achte huit huitième ocho octavo oito oitavo otto ottavo achtste",
+    "nine ninth neun neunte neuf neuvième nueve noveno nove nono negen negende",
+    "ten tenth zehn zehnte dix dixième diez décimo dez dieci decimo tien tiende",
+    "eleven eleventh elf elfte onze once undici",
+    "twelve twelfth zwölf zwölfte douze doce doze dodici twaalf",
+)
+_VALUES: Final = {
+    word: frozenset(value for value, words in enumerate(_SMALL) if word in words.split())
+    for word in " ".join(_SMALL).split()
+}
+"""Words that are a small number, or several: "once" is one time in English and eleven in Spanish."""
+
+_LARGER: Final = re.compile(
+    # English
+    r"(?:thir|four|fif|six|seven|eigh|nine)teen(?:th)?|(?:twen|thir|for|fif|six|seven|eigh|nine)t(?:y|ies|ieth)"
+    r"|hundreds?|thousands?|[mb]illions?|dozens?|decades?|century|centuries|half|halves|quarters?"
+    # German
+    r"|\w*(?:zehn|zwanzig|dreissig|vierzig|fünfzig|sechzig|siebzig|achtzig|neunzig|hundert|tausend)\w*"
+    r"|dutzend|halb\w*|viertel\w*|million\w*"
+    # French
+    r"|treize|quatorze|quinze|seize|vingts?|trente|quarante|cinquante|soixante|septante|huitante|nonante|cents?|mille"
+    r"|(?:diz|douz|quinz|vingt|trent|cent)aines?|demie?|quarts?"
+    # Spanish
+    r"|trece|catorce|quince|dieci\w+|veint[ei]\w*|treinta|cuarenta|cincuenta|sesenta|setenta|ochenta|noventa|cien"
+    r"|ciento\w*|\w+cient[oa]s|mil|millón|millones|docenas?|medi[oa]"
+    # Portuguese
+    r"|treze|catorze|dez[ae]ss?eis|dez[ae]ssete|dezoito|dez[ae]nove|vinte|trinta|quarenta|cinquenta|sessenta|oitenta"
+    r"|cem|cento|\w+centos|milh\w+|dúzias?|mei[oa]"
+    # Italian
+    r"|tredici|quattordici|quindici|sedici|diciassette|diciotto|diciannove|vent(?:i|un|otto)\w*|trenta\w*|quaranta\w*"
+    r"|cinquanta\w*|sessanta\w*|settanta\w*|ottanta\w*|novanta\w*|mila|milion\w+|mezz[oa]|dozzin\w+"
+    # Dutch
+    r"|(?:der|veer|vijf|zes|zeven|acht|negen)tien\w*"
+    r"|\w*(?:twintig|dertig|veertig|vijftig|zestig|zeventig|tachtig|negentig|honderd|duizend)\w*|dozijn|kwart\w*"
+)
+"""Words that are a larger number or a part."""
+
+
+def unsourced(claim: str, texts: Iterable[str]) -> str | None:
+    """Return the code of the first number or time of a claim that no text has; None: each has its source.
+
+    texts: of the sources that the claim cites, and of what was shown beside them.
+    """
+    if not any(map(str.isdecimal, claim)):
+        return None
+    known, clocks = {1}, set()
+    for text in texts:
+        numbers = _numbers_in(text)
+        if numbers is None:
+            return None
+        known |= numbers
+        clocks |= set(map(_on_a_dial, _TIME.finditer(text)))
+    if any(_on_a_dial(one) not in clocks for one in _TIME.finditer(claim) if ":" in one.group()):
+        return UNSOURCED_TIME
+    left = _GROUPED.sub(lambda grouped: " " if _joined(grouped) in known else grouped.group(), claim)
+    for found in _RUN.finditer(left):
+        cut = left.startswith("…", found.end())
+        if not cut and _value(found.group()) not in known:
+            timed = any(one.start() <= found.start() < one.end() for one in _times(left))
+            return UNSOURCED_TIME if timed else UNSOURCED_NUMBER
+    return None
+
+
+def _numbers_in(text: str) -> set[int] | None:
+    """Return the numbers that a text holds; None where it may hold others too."""
+    lower = text.casefold()
+    words = set(_WORD.findall(lower))
+    if any(map(_LARGER.fullmatch, words)) or any(map(_is_a_number, text)):
+        return None
+    found = set(map(_value, _RUN.findall(text))) | set(map(_joined, _GROUPED.finditer(text)))
+    for clock in _CLOCK.finditer(text):
+        hour = int(clock[1] or clock[2]) % 12
+        found |= {hour or 12, hour + 12}
+    return found.union(*(_VALUES[word] for word in words if word in _VALUES))
+
+
+def _times(text: str) -> list[re.Match[str]]:
+    return [*_CLOCK.finditer(text), *_DATE.finditer(text)]
+
+
+def _on_a_dial(clock: re.Match[str]) -> tuple[int, int]:
+    """Return hour and minute on a dial of twelve: "20:30" is "8:30 pm"."""
+    return int(clock[1]) % 12, int(clock[2])
+
+
+def _value(run: str) -> int:
+    # A run without end is no number that anybody copies; its beginning tells it from others.
+    return int(run[:40])
+
+
+def _joined(grouped: re.Match[str]) -> int:
+    return _value("".join(_RUN.findall(grouped.group())))
+
+
+def _is_a_number(sign: str) -> bool:
+    """Tell whether one sign is a number by itself, and no digit: 三, ½, Ⅳ."""
+    return not sign.isascii() and not sign.isdecimal() and unicodedata.numeric(sign, None) is not None
