@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import SystemRandom
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from selo_dagster.llm.answers import Answer, schema_of
+from selo_dagster.llm import citations, figures
+from selo_dagster.llm.answers import Answer, Beside, Cited, schema_of
 from selo_dagster.llm.budgets.calls import Tab
+from selo_dagster.llm.citations import Sources, resting_on
 from selo_dagster.llm.errors import ModelError
 from selo_dagster.llm.opening import cheaper_model, language_model
 from selo_dagster.llm.protocol import Completion, CompletionRequest, Evidence, LanguageModel, Task
@@ -32,12 +34,13 @@ ASK_RETRY: Final = Retry(attempts=3, base_s=5.0, cap_s=60.0)
 LONGEST_MODEL: Final = 200
 """Characters of a model's name that are stored beside what it wrote."""
 
+HINTS: Final = {**citations.HINTS, **figures.HINTS}
 CORRECTION: Final = "Your answer did not fit: {codes}. Answer again with one JSON document that fits."
 
 
 @dataclass(frozen=True)
 class Question(Generic[AnswerT]):
-    """What is asked. checks: each returns a code for an answer that it refuses; aliases are checked anyway.
+    """What is asked. checks: each returns a code for an answer that it refuses; citations are checked anyway.
 
     words: accepted number of words of the main text, inclusive; subject: the person's name; covers: in words.
     """
@@ -56,10 +59,16 @@ class Question(Generic[AnswerT]):
 
 @dataclass(frozen=True)
 class Answered(Generic[AnswerT]):
-    """A checked answer, and the name of the model that gave it."""
+    """A checked answer, and the name of the model that gave it. sources: what its citations stand in."""
 
     answer: AnswerT
     model: str
+    sources: Sources
+
+    def resting_on(self, cited: Iterable[Cited], named: Callable[[str], str]) -> dict[str, list[Any]]:
+        """Return citations of the answer as they are stored: `evidence` and `citations`."""
+        passages, _ = self.sources.held(one.citation for one in cited)
+        return resting_on(passages, named)
 
 
 def ask(question: Question[AnswerT]) -> Answered[AnswerT]:
@@ -104,19 +113,21 @@ async def _asked(
     call_s: float,
     paid: _Paid | None = None,
 ) -> Answered[AnswerT]:
+    sources = Sources({one.alias: one.text for one in question.evidence})
     try:
         completion = await _call(model, request, call_s, paid)
-        answer, codes = _read(question, completion)
+        answer, codes = _read(question, completion, sources)
         if answer is None and model.corrigible:
-            told = replace(request, correction=CORRECTION.format(codes=", ".join(codes)))
+            said = CORRECTION.format(codes=", ".join(HINTS.get(code, code) for code in codes))
+            told = replace(request, correction=said)
             if paid is None or paid.payer.another(paid.tab, told):
                 completion = await _call(model, told, call_s, paid)
-                answer, codes = _read(question, completion)
+                answer, codes = _read(question, completion, sources)
     finally:
         await model.aclose()
     if answer is None:
         raise TransientError(f"the answer does not fit: {', '.join(codes)}")
-    return Answered(answer, completion.model)
+    return Answered(answer, completion.model, sources)
 
 
 async def _call(model: LanguageModel, request: CompletionRequest, call_s: float, paid: _Paid | None) -> Completion:
@@ -146,7 +157,8 @@ def _request(question: Question[AnswerT], call_s: float) -> CompletionRequest:
     )
 
 
-def _read(question: Question[AnswerT], completion: Completion) -> tuple[AnswerT | None, list[str]]:
+def _read(question: Question[AnswerT], completion: Completion, sources: Sources) -> tuple[AnswerT | None, list[str]]:
+    """Return an answer without what does not hold of it; None, and why, where nothing of it may be used."""
     if completion.finish_reason == "length":
         return None, ["answer_cut_off"]
     try:
@@ -154,25 +166,24 @@ def _read(question: Question[AnswerT], completion: Completion) -> tuple[AnswerT 
     except ValidationError as refused:
         faults = refused.errors(include_url=False, include_input=False, include_context=False)
         return None, [f"{_where(one['type'], one['loc'])}: {one['type']}" for one in faults[:5]]
-    known = {one.alias for one in question.evidence}
-    codes = [] if _cited(answer) <= known else ["unknown_alias"]
-    codes += [code for check in question.checks if (code := check(answer)) is not None]
-    return (None, codes) if codes else (answer, [])
+    held, dropped = answer.held(sources, _beside(question))
+    if held is None:
+        return None, list(dict.fromkeys(dropped))
+    codes = [code for check in question.checks if (code := check(held)) is not None]
+    return (None, codes) if codes else (held, [])
+
+
+def _beside(question: Question[AnswerT]) -> Beside:
+    def beside(aliases: Collection[str]) -> Iterator[str]:
+        yield from (question.covers, question.subject)
+        for one in question.evidence:
+            if one.alias in aliases:
+                yield from (one.alias, one.local, *one.tags)
+
+    return beside
 
 
 def _where(kind: str, place: tuple[int | str, ...]) -> str:
     # The name of a field that nobody asked for is the model's own text.
     known = place[:-1] if kind == "extra_forbidden" else place
     return ".".join(str(part) for part in known) or "answer"
-
-
-def _cited(answer: Answer) -> set[str]:
-    """Return every alias that an answer names, at any depth."""
-    found: set[str] = set()
-    for name in type(answer).model_fields:
-        value = getattr(answer, name)
-        if name == "evidence":
-            found |= set(value)
-        elif isinstance(value, list):
-            found |= {alias for one in value if isinstance(one, Answer) for alias in _cited(one)}
-    return found

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
-from typing import Annotated, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints
 from sqlalchemy import Connection, delete, insert, select
 
-from selo_dagster.llm.answers import Learnings
+from selo_dagster.llm.answers import Cited, Learnings
 from selo_dagster.memory.learnings import LEAST_CONFIDENCE
 from selo_dagster.memory.learnings import learnings as table
 from selo_dagster.sagas.asking import LONGEST_MODEL
 from selo_dagster.sagas.given import Done, Effect, Given, id_from
 from selo_dagster.sagas.handed import Handed
+from selo_dagster.sagas.sources import Quoted, gone_of
 
 KEPT: Final = "kept"
 MOST_SOURCES: Final = 20
@@ -31,13 +32,17 @@ _ENDS: Final = " \t\n.!…"
 
 
 class KeptLearning(Handed):
-    """One thing learned of a person. confidence, importance: 0-1; evidence: what it rests on, as `message:ID`."""
+    """One thing learned of a person. confidence, importance: 0-1; evidence: what it rests on, as `message:ID`.
+
+    citations: passages of that.
+    """
 
     text: Text
     domain: Domain
     confidence: Unit
     importance: Unit
     evidence: Annotated[list[Source], Field(max_length=MOST_SOURCES)]
+    citations: Annotated[list[Quoted], Field(max_length=MOST_SOURCES)] = Field(default=[])
 
 
 class Kept(Handed):
@@ -46,15 +51,15 @@ class Kept(Handed):
     ids: list[str]
 
 
-def learned(answer: Learnings, named: Callable[[Sequence[str]], list[str]]) -> list[KeptLearning]:
-    """Return a model's answer as it is to be kept. named: what aliases stand for, as `message:ID`."""
+def learned(answer: Learnings, resting: Callable[[Sequence[Cited]], Mapping[str, Any]]) -> list[KeptLearning]:
+    """Return a model's answer as it is to be kept. resting: `evidence` and `citations` of what one cites."""
     return [
         KeptLearning(
             text=one.text,
             domain=one.domain,
             confidence=one.confidence,
             importance=one.importance,
-            evidence=named(one.evidence),
+            **resting(one.evidence),
         )
         for one in answer.learnings
     ]
@@ -64,13 +69,14 @@ def keep_learnings(given: Given, *, source: str, model: str, learnings: Sequence
     """Insert what is sure enough and not kept already; returns the ids, the same for every try of the step.
 
     source: `reflection:ID` or `conversation:ID`. Less than LEAST_CONFIDENCE is left out, and so is what says the same
-    as something kept of this person, apart from case, spaces and the end of the sentence.
+    as something kept of this person, apart from case, spaces and the end of the sentence, or rests on what is gone.
     """
     there = _kept_texts(given.connection, given.user_id)
+    gone = gone_of(given.connection, given.user_id, (name for one in learnings for name in one.evidence))
     rows = []
     for place, one in enumerate(learnings):
         said = same_text(one.text)
-        if one.confidence < LEAST_CONFIDENCE or said in there:
+        if one.confidence < LEAST_CONFIDENCE or said in there or not gone.isdisjoint(one.evidence):
             continue
         there.add(said)
         rows.append(
@@ -84,6 +90,7 @@ def keep_learnings(given: Given, *, source: str, model: str, learnings: Sequence
                 "confidence": one.confidence,
                 "importance": one.importance,
                 "evidence": list(one.evidence),
+                "citations": [cited.model_dump() for cited in one.citations],
                 "model": model[:LONGEST_MODEL],
                 "state": KEPT,
                 "created_at": given.now,

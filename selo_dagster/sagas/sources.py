@@ -15,6 +15,7 @@ from selo_dagster.people.history import is_zone
 from selo_dagster.people.tables import users
 from selo_dagster.people.zones import local_date, local_label
 from selo_dagster.reflections.context import Source
+from selo_dagster.reflections.standing import standing
 from selo_dagster.sagas.handed import Handed
 
 NO_ZONE: Final = "UTC"
@@ -33,6 +34,15 @@ class ReadSource(Handed):
     importance: float | None = None
     tags: tuple[str, ...] = ()
     kind: str | None = None
+
+
+class Quoted(Handed):
+    """A passage of a source: its characters from `start` to `end`. source: `message:ID`."""
+
+    source: str
+    quote: str
+    start: int
+    end: int
 
 
 class Person(Handed):
@@ -108,9 +118,11 @@ def evidence_of(under: Mapping[str, ReadSource]) -> tuple[Evidence, ...]:
     )
 
 
-def named(under: Mapping[str, ReadSource], aliases: Iterable[str]) -> list[str]:
-    """Return what aliases stand for, as `message:ID`, each once."""
-    return list(dict.fromkeys(under[alias].name for alias in aliases))
+def gone_of(connection: Connection, user_id: str, names: Iterable[str]) -> set[str]:
+    """Return those of some sources, as `message:ID`, that are no longer there, or never were this person's."""
+    wanted = {(kind, source_id) for kind, _, source_id in (name.partition(":") for name in names)}
+    gone = wanted - standing(connection, user_id, wanted)
+    return {f"{kind}:{source_id}" for kind, source_id in gone}
 
 
 def _storable(text: str) -> str:

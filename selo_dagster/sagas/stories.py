@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from pydantic import Field
 from sqlalchemy import Connection, delete, insert, select
 
 from selo_dagster.memory.episodes import episode_sources, episode_terms, episodes
 from selo_dagster.reflections.questions.likeness import content_words, words
 from selo_dagster.sagas.asking import LONGEST_MODEL
-from selo_dagster.sagas.given import Given, id_from
+from selo_dagster.sagas.given import Given, RefusedError, id_from
 from selo_dagster.sagas.handed import Handed
+from selo_dagster.sagas.sources import Quoted, gone_of
 
 SAME_STORY: Final = 0.7
 """Jaccard index of the words of two narratives above which they tell the same."""
@@ -25,7 +27,10 @@ LONGEST_TERM: Final = 80
 
 
 class Story(Handed):
-    """A story as it is to be stored. evidence: what it rests on, as `message:ID`; begins_at, ends_at: of that."""
+    """A story as it is to be stored. evidence: what it rests on, as `message:ID`; begins_at, ends_at: of that.
+
+    citations: passages of that.
+    """
 
     title: str
     narrative: str
@@ -33,6 +38,7 @@ class Story(Handed):
     themes: list[str]
     importance: float
     evidence: list[str]
+    citations: list[Quoted] = Field(default=[])
     begins_at: datetime
     ends_at: datetime
     model: str
@@ -42,11 +48,15 @@ def store_story(given: Given, story: Story) -> tuple[str, bool]:
     """Insert a story with its sources and terms; returns its id, and whether it is new.
 
     One that tells the same as an episode of the last 24 hours is not stored: that one's id is returned instead. The id
-    comes from the token, the same for every try.
+    comes from the token, the same for every try. What is gone of its sources is not cited; raises RefusedError where
+    all of them are.
     """
     there = _told_already(given.connection, given.user_id, story.narrative, given.now)
     if there is not None:
         return there, False
+    gone = gone_of(given.connection, given.user_id, story.evidence)
+    if gone.issuperset(story.evidence):
+        raise RefusedError("what it tells of is gone")
     episode_id = id_from(given.token)
     given.connection.execute(
         insert(episodes).values(
@@ -58,6 +68,7 @@ def store_story(given: Given, story: Story) -> tuple[str, bool]:
             emotion=story.emotion,
             themes=story.themes,
             importance=story.importance,
+            citations=[one.model_dump() for one in story.citations if one.source not in gone],
             words=words_in(story.narrative),
             begins_at=story.begins_at,
             ends_at=story.ends_at,
@@ -65,7 +76,7 @@ def store_story(given: Given, story: Story) -> tuple[str, bool]:
             created_at=given.now,
         )
     )
-    sources = [name.partition(":") for name in dict.fromkeys(story.evidence)]
+    sources = [name.partition(":") for name in dict.fromkeys(story.evidence) if name not in gone]
     given.connection.execute(
         insert(episode_sources),
         [{"episode_id": episode_id, "source": kind, "source_id": source} for kind, _, source in sources],

@@ -17,20 +17,19 @@ from selo_dagster.sagas.definition import Saga
 from selo_dagster.sagas.testing.case import Case
 from selo_dagster.sagas.testing.driver import Driver
 from selo_dagster.store.engine import Store
-from tests.support.fakes import NOW, FakeModel
+from tests.support.fakes import NOW, FakeModel, cited
 
 Documents = Mapping[str, Any] | Callable[[CompletionRequest], Mapping[str, Any]]
 
 
 def learning(text: str = "Ana has a sister in Porto.", **changes: Any) -> dict[str, Any]:
-    """Return one learning of a model's answer."""
-    fits = {"text": text, "domain": "relationships", "confidence": 0.9, "importance": 0.5, "evidence": ["m1"]}
-    return fits | changes
+    """Return one learning of a model's answer, which rests on the first source unless `evidence` says otherwise."""
+    return {"text": text, "domain": "relationships", "confidence": 0.9, "importance": 0.5} | changes
 
 
-def learnings(*found: dict[str, Any]) -> dict[str, Any]:
-    """Return a model's answer to what is to be learned."""
-    return {"learnings": list(found)}
+def learnings(*found: dict[str, Any]) -> Callable[[CompletionRequest], dict[str, Any]]:
+    """Return what answers with what is to be learned."""
+    return lambda request: {"learnings": [{"evidence": cited(request.evidence[0]), **one} for one in found]}
 
 
 def summary(text: str = "We talked about Porto.", *topics: str) -> dict[str, Any]:
@@ -41,10 +40,10 @@ def summary(text: str = "We talked about Porto.", *topics: str) -> dict[str, Any
 STORY = "In the evening Ana told me of the sea, of her sister, and of the small boat in which they learned to row."
 
 
-def story(narrative: str = STORY, **changes: Any) -> dict[str, Any]:
-    """Return a model's answer to the story of a session."""
-    fits = {"title": "An evening", "narrative": narrative, "emotion": "calm", "themes": ["the sea"]}
-    return fits | {"importance": 0.6, "evidence": ["m1"]} | changes
+def story(narrative: str = STORY, **changes: Any) -> Callable[[CompletionRequest], dict[str, Any]]:
+    """Return what answers with the story of a session, of the first source unless `evidence` says otherwise."""
+    fits = {"title": "An evening", "narrative": narrative, "emotion": "calm", "themes": ["the sea"], "importance": 0.6}
+    return lambda request: fits | {"evidence": cited(request.evidence[0])} | changes
 
 
 def model_that(monkeypatch: pytest.MonkeyPatch, **by_task: Documents) -> FakeModel:

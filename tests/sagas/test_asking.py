@@ -18,7 +18,7 @@ from selo_dagster.llm.answers import Answer, Episode, Learnings, Summary
 from selo_dagster.llm.errors import ModelError
 from selo_dagster.llm.protocol import CompletionRequest, Evidence, LanguageModel, Task
 from selo_dagster.sagas import asking
-from selo_dagster.sagas.asking import Question, ask
+from selo_dagster.sagas.asking import HINTS, Question, ask
 from selo_dagster.sagas.given import RefusedError, TransientError
 from selo_dagster.settings import process_settings
 from tests.support.fakes import FakeModel
@@ -29,6 +29,7 @@ EVIDENCE = tuple(
     Evidence(f"m{number}", "message", "user", text, datetime(2026, 11, 22, 21, number, tzinfo=timezone.utc), "21:04")
     for number, text in enumerate((SECRET, "I like the sea in winter."), start=1)
 )
+QUOTED = {"source": "m2", "quote": "I like the sea in winter."}
 LIMIT_S = 0.5
 
 Env = pytest.MonkeyPatch
@@ -38,7 +39,7 @@ _names = count()
 def learning(**changes: Any) -> dict[str, Any]:
     """Return one learning that fits, but for the changes."""
     fits = {"text": "Ana likes the sea.", "domain": "preferences", "confidence": 0.8, "importance": 0.5}
-    return fits | {"evidence": ["m2"]} | changes
+    return fits | {"evidence": [QUOTED]} | changes
 
 
 def answer(*learnings: dict[str, Any], **more: Any) -> str:
@@ -81,7 +82,8 @@ class TestAServer:
         with serve(monkeypatch, [ok(answer())]) as server:
             answered = ask(question())
         (one,) = answered.answer.learnings
-        assert (one.text, one.domain, one.evidence) == ("Ana likes the sea.", "preferences", ["m2"])
+        assert (one.text, one.domain) == ("Ana likes the sea.", "preferences")
+        assert [cited.model_dump() for cited in one.evidence] == [QUOTED]
         assert answered.model == process_settings().llm_model
         (request,) = server.requests
         assert "Each learning has 1 to 60 words." in request.prompt
@@ -94,7 +96,9 @@ class TestAServer:
             ask(question())
         schema = server.requests[0].body["response_format"]["json_schema"]["schema"]
         (learnings,) = schema["properties"].values()
-        assert learnings["items"]["properties"]["evidence"]["items"] == {"type": "string", "enum": ["m1", "m2"]}
+        cited = learnings["items"]["properties"]["evidence"]["items"]["properties"]
+        assert cited["source"] == {"type": "string", "enum": ["m1", "m2"]}
+        assert cited["quote"]["maxLength"] == 200
         assert "$ref" not in json.dumps(schema)
 
     def test_nothing_learned_is_an_answer(self, monkeypatch: Env) -> None:
@@ -139,7 +143,16 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "too many": (answer(*[learning(text=SECRET)] * 6), "learnings: too_long"),
     "nothing cited": (answer(learning(evidence=[], text=SECRET)), "learnings.0.evidence: too_short"),
-    "an alias that was not shown": (answer(learning(), learning(evidence=["m2", "m3"], text=SECRET)), "unknown_alias"),
+    "an alias that was not shown": (
+        answer(learning(evidence=[QUOTED, QUOTED | {"source": "m3"}], text=SECRET)),
+        "unknown_source",
+    ),
+    "an alias without a quote": (answer(learning(evidence=["m2"], text=SECRET)), "quote_missing"),
+    "a quote that is nowhere": (
+        answer(learning(evidence=[{"source": "m2", "quote": SECRET}], text="So it was.")),
+        "quote_not_found",
+    ),
+    "a number of its own": (answer(learning(text="Ana swam 12 times.")), "unsourced_number"),
 }
 
 
@@ -152,7 +165,9 @@ class TestAnAnswerThatDoesNotFit:
         first, second = server.requests
         assert "did not fit" not in first.prompt
         told = second.body["messages"][-1]["content"]
-        assert told == f"Your answer did not fit: {code}. Answer again with one JSON document that fits."
+        assert (
+            told == f"Your answer did not fit: {HINTS.get(code, code)}. Answer again with one JSON document that fits."
+        )
 
     @pytest.mark.parametrize("name", WRONG)
     def test_wrong_twice_may_be_tried_again_and_says_nothing_of_the_answer(
@@ -254,11 +269,11 @@ class TestAnyModel:
     @pytest.mark.parametrize("corrigible", [False, True])
     def test_only_a_model_that_can_mend_its_answer_is_told(self, monkeypatch: Env, *, corrigible: bool) -> None:
         async def wrong(_: CompletionRequest) -> str:
-            return answer(learning(evidence=["m9"]))
+            return answer(learning(evidence=[QUOTED | {"source": "m9"}]))
 
         model = FakeModel(wrong, corrigible=corrigible)
         self.given(monkeypatch, model)
-        with pytest.raises(TransientError, match="unknown_alias"):
+        with pytest.raises(TransientError, match="unknown_source"):
             ask(question())
         assert [one.correction is None for one in model.asked] == ([True, False] if corrigible else [True])
         assert model.closed
@@ -296,7 +311,7 @@ class TestTheExtractiveModel:
 
     def test_it_learns_what_the_person_stated(self) -> None:
         (one,) = ask(question()).answer.learnings
-        assert (one.domain, one.evidence) == ("preferences", ["m2"])
+        assert (one.domain, [cited.source for cited in one.evidence]) == ("preferences", ["m2"])
         assert "“I like the sea in winter.”" in one.text
 
     def test_a_check_that_refuses_it_is_not_answered_by_the_same_answer(self) -> None:

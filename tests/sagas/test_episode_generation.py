@@ -30,7 +30,7 @@ from tests.sagas.in_dagster import config, saga_row
 from tests.sagas.minds import STORY, completed, drive, model_that, rows, states, story, undone
 from tests.sagas.test_conversation_processing import NoWait
 from tests.sagas.test_episodes import reflect
-from tests.support.fakes import NOW, add_person, remember, say
+from tests.support.fakes import NOW, add_person, cited, remember, say
 from tests.support.fault_server import FaultServer, Step, ok, status
 from tests.test_private_boundary import SECRET, leaks_in
 
@@ -56,8 +56,8 @@ def citing(*texts: str, **changes: Any) -> Any:
     """Return what answers with a story that cites the sources with these texts."""
 
     def answer(request: CompletionRequest) -> Mapping[str, Any]:
-        aliases = [one.alias for one in request.evidence if one.text in texts]
-        return story(evidence=aliases, **changes)
+        evidence = cited(*(one for one in request.evidence if one.text in texts))
+        return story(evidence=evidence, **changes)(request)
 
     return answer
 
@@ -158,8 +158,18 @@ class TestStored:
         driver.require(state, driver.to_the_end())
         assert len(model.asked) == (1 if state == "completed" else 3)
 
-    def test_a_source_that_was_not_shown_cannot_be_cited(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        model_that(monkeypatch, episode=story(evidence=["m1", "m999"]))
+    @pytest.mark.parametrize(
+        "evidence",
+        [
+            [{"source": "m999", "quote": "We rowed out to the island."}],
+            [{"source": "m1", "quote": "We rowed back from the island."}],
+            ["m1"],
+        ],
+    )
+    def test_a_story_without_a_quote_that_stands_in_its_source_is_not_stored(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, evidence: Any
+    ) -> None:
+        model_that(monkeypatch, episode=story(evidence=evidence))
         driver = drive(store, EPISODE_GENERATION, SINCE)
         driver.require("nothing_to_undo", driver.to_the_end())
         assert rows(store, episode_sources) == []

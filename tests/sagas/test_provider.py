@@ -40,10 +40,10 @@ class Provider:
         assert found is not None
         self.breaker: Breaker = found
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self, request: CompletionRequest) -> dict[str, Any]:
         if self.fault is not None:
             raise ModelError(self.fault)
-        return story()
+        return story()(request)
 
     def open(self) -> None:
         with self.store.write() as connection:
@@ -80,8 +80,8 @@ def provider(store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch) -> I
     process_settings.cache_clear()
     made: list[Provider] = []
 
-    def answer(_: CompletionRequest) -> dict[str, Any]:
-        return made[0].answer()
+    def answer(request: CompletionRequest) -> dict[str, Any]:
+        return made[0].answer(request)
 
     model = model_that(monkeypatch, episode=answer)
     for who in WHO:

@@ -24,7 +24,7 @@ from selo_dagster.sagas.definition import Compensation, Saga, Step
 from selo_dagster.sagas.given import Done, Effect, Given, RefusedError, TransientError
 from selo_dagster.sagas.handed import Handed, all_of
 from selo_dagster.sagas.learnings import Kept, KeptLearning, forget_learnings, keep_learnings, kept, learned
-from selo_dagster.sagas.sources import ReadSource, as_read, evidence_of, named, newest_within, person_of, shown
+from selo_dagster.sagas.sources import ReadSource, as_read, evidence_of, newest_within, person_of, shown
 from selo_dagster.sagas.summaries import STEP, Written, put_summary_back, write_summary
 from selo_dagster.settings import process_settings
 
@@ -210,7 +210,7 @@ def learn(_given: Given, said: Read) -> Learned:
     )
     return Learned(
         model=answered.model,
-        learnings=learned(answered.answer, lambda aliases: named(under, aliases)),
+        learnings=learned(answered.answer, lambda cited: answered.resting_on(cited, lambda alias: under[alias].name)),
     )
 
 
@@ -272,7 +272,7 @@ def put_back(given: Given, written: Written) -> None:
 
 CONVERSATION_PROCESSING: Final = Saga(
     name="conversation_processing",
-    version=1,
+    version=2,
     says="Stores a conversation's messages, keeps what is to be learned from it, and sums it up.",
     input=ConversationInput,
     steps=(

@@ -22,7 +22,7 @@ from selo_dagster.sagas.definition import Compensation, Saga, Step
 from selo_dagster.sagas.given import Done, Effect, Given, RefusedError
 from selo_dagster.sagas.handed import Handed, all_of
 from selo_dagster.sagas.sessions import session_of
-from selo_dagster.sagas.sources import ReadSource, as_read, evidence_of, named, person_of, shown
+from selo_dagster.sagas.sources import ReadSource, as_read, evidence_of, person_of, shown
 from selo_dagster.sagas.stories import Story, drop_story, store_story, words_in
 from selo_dagster.settings import process_settings
 
@@ -170,14 +170,14 @@ def narrate(_given: Given, gathered: Gathered) -> Story:
         )
     )
     told = answered.answer
-    times = [under[alias].at for alias in told.evidence]
+    times = [under[one.source].at for one in told.evidence]
     return Story(
         title=told.title,
         narrative=told.narrative,
         emotion=told.emotion,
         themes=told.themes,
         importance=told.importance,
-        evidence=named(under, told.evidence),
+        **answered.resting_on(told.evidence, lambda alias: under[alias].name),
         begins_at=min(times),
         ends_at=max(times),
         model=answered.model,
@@ -206,7 +206,7 @@ def take_back(given: Given, made: Made) -> None:
 
 EPISODE_GENERATION: Final = Saga(
     name="episode_generation",
-    version=1,
+    version=2,
     says="Tells a stretch of talk as a story, with what it rests on.",
     input=EpisodeInput,
     steps=(

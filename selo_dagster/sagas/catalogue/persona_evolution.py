@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints
 from sqlalchemy import select
 
-from selo_dagster.llm.answers import Learnings
+from selo_dagster.llm.answers import Cited, Learnings
 from selo_dagster.llm.protocol import Evidence
 from selo_dagster.people.devolution import devolve, mark_reversed
 from selo_dagster.people.evolution import Applied, Record, Wish, evolve, record
@@ -28,6 +29,7 @@ from selo_dagster.sagas.learnings import (
     kept,
     learned,
 )
+from selo_dagster.sagas.sources import Quoted
 from selo_dagster.sagas.stale import mark_stale
 
 LEARNING: Final = (
@@ -74,10 +76,11 @@ class Which(Handed):
 
 
 class Insight(Handed):
-    """One insight, and the sources that it rests on: ["memory:ID", …]."""
+    """One insight, the sources that it rests on, ["memory:ID", …], and the passages of them."""
 
     text: str
     evidence: list[str]
+    citations: list[Quoted] = Field(default=[])
 
 
 class Read(Handed):
@@ -175,7 +178,10 @@ def read_reflection(given: Given, which: Which) -> Read:
     return Read(
         subject=row.name,
         at=row.created_at,
-        insights=[Insight(text=one["text"], evidence=one["evidence"]) for one in row.insights],
+        insights=[
+            Insight(text=one["text"], evidence=one["evidence"], citations=one.get("citations", []))
+            for one in row.insights
+        ],
     )
 
 
@@ -185,6 +191,14 @@ def learn(_given: Given, read: Read) -> Learned:
         return Learned()
     shown = {f"m{number}": insight for number, insight in enumerate(read.insights, start=1)}
     at = read.at
+
+    def resting(cited: Sequence[Cited]) -> dict[str, list[Any]]:
+        """Return what the insights rest on that were cited: a quote of an insight is no quote of the person."""
+        insights = [shown[alias] for alias in dict.fromkeys(one.source for one in cited)]
+        evidence = sorted({source for one in insights for source in one.evidence})[:MOST_SOURCES]
+        passages = dict.fromkeys(one for insight in insights for one in insight.citations if one.source in evidence)
+        return {"evidence": evidence, "citations": list(passages)[:MOST_SOURCES]}
+
     answered = ask(
         Question(
             task="learnings",
@@ -202,10 +216,7 @@ def learn(_given: Given, read: Read) -> Learned:
     )
     return Learned(
         model=answered.model,
-        learnings=learned(
-            answered.answer,
-            lambda aliases: sorted({source for alias in aliases for source in shown[alias].evidence})[:MOST_SOURCES],
-        ),
+        learnings=learned(answered.answer, resting),
     )
 
 
@@ -288,7 +299,7 @@ def _change(one: Applied) -> Change:
 
 PERSONA_EVOLUTION: Final = Saga(
     name="persona_evolution",
-    version=1,
+    version=2,
     says="Learns from a reflection, moves the traits that it wished to change, and records it.",
     input=EvolutionInput,
     undo_days=3_650,
