@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 import pytest
@@ -19,6 +19,7 @@ from selo_dagster.reflections.claim import ledger
 from selo_dagster.reflections.dead import dead_letters, replay
 from selo_dagster.reflections.due import enrol
 from selo_dagster.reflections.kinds import DAILY
+from selo_dagster.reflections.look import look
 from selo_dagster.reflections.retry import (
     LONGEST_WAIT_S,
     MAX_TRIES,
@@ -27,6 +28,7 @@ from selo_dagster.reflections.retry import (
     may_try_again,
     next_attempt_at,
 )
+from selo_dagster.reflections.settle import Settlement
 from selo_dagster.reflections.tables import reflection_attempts
 from selo_dagster.store.engine import Store
 from tests.support.fakes import NOW, FakeModel, add_person, by_the_book, good_answer, run_cohort, say
@@ -72,6 +74,35 @@ def test_what_may_pass_is_tried_five_times(store: Store, fault: str) -> None:
     outcomes, model = nights(store, raising(ModelError(fault)))  # type: ignore[arg-type]
     assert outcomes == ["failed"] * (MAX_TRIES - 1) + ["dead"]
     assert len(model.asked) == MAX_TRIES
+
+
+@pytest.mark.usefixtures("store")
+def test_r6_the_next_try_comes_when_its_back_off_is_over_and_not_before_across_restarts(store_url: str) -> None:
+    """R6: n failures → the n+1st not before its back-off, across restarts: whoever looks earlier asks nobody."""
+    model, now = FakeModel(raising(ModelError("connection"))), NOW
+    chance = Random(11)
+
+    def restarted(at: datetime) -> list[Settlement]:
+        """Look and work as a process does that has just begun."""
+        opened = Store(store_url)
+        look(opened, DAILY, at, 60)
+        found = run_cohort(opened, model, run_id=f"run-{at}", clock=FixedClock(at))
+        opened.close()
+        return found
+
+    for failures in range(1, MAX_TRIES):
+        (settled,) = restarted(now)
+        ready = settled.retry_at
+        assert (settled.outcome, len(model.asked)) == ("failed", failures)
+        assert ready is not None
+        wait = ready - now
+        assert timedelta(0) < wait <= timedelta(seconds=min(60 * 2 ** (failures - 1), LONGEST_WAIT_S))
+        for early in (now, now + wait * chance.random(), ready - timedelta(microseconds=1)):
+            assert (restarted(early), len(model.asked)) == ([], failures)
+        now = ready
+    (settled,) = restarted(now)
+    assert (settled.outcome, settled.retry_at, len(model.asked)) == ("dead", None, MAX_TRIES)
+    assert (restarted(now + timedelta(days=30)), len(model.asked)) == ([], MAX_TRIES)
 
 
 @pytest.mark.parametrize("broken", [ModelError("auth"), ModelError("bad_request"), TypeError("a bug")])

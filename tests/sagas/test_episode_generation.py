@@ -100,6 +100,15 @@ class TestGathered:
         told = [one.source for one in model.asked[0].evidence]
         assert (told.count("message"), told.count("memory"), told.count("reflection")) == (2, 1, 5)
 
+    def test_of_a_thought_that_was_made_again_the_version_that_holds_is_told(self, store: Store, model: Any) -> None:
+        for version, minutes in ((1, 30), (2, 20)):
+            reflect(store, "ana", NOW - timedelta(minutes=minutes), key="k", version=version)
+        with store.write() as connection:
+            connection.execute(update(reflections).where(~reflections.c.head).values(content="It does not hold."))
+        completed(store, EPISODE_GENERATION, SINCE)
+        told = [one.text for one in model.asked[0].evidence if one.source == "reflection"]
+        assert told == ["I thought of the sea."]
+
     def test_a_memory_that_was_merged_into_another_is_not_told(self, store: Store, model: Any) -> None:
         remember(store, "ana", "m2", "2026-11-23T09:13:00Z", "Ana rowed.")
         audit = {"id": "a1", "user_id": "ana", "on": NOW.date(), "version": 1, "answers": 2, "created_at": NOW}

@@ -54,6 +54,7 @@ def reflect(store: Store, user: str, at: datetime, *, kind: str = "daily", key: 
                 on=on,
                 key=name,
                 version=version,
+                head=version == 1,
                 content="I thought of the sea.",
                 themes=[],
                 insights=[],

@@ -66,15 +66,23 @@ def strong(
     arrive(store, [memory_id], lag=lag)
 
 
-def storm(store: Store, user_id: str, number: int, first: datetime, text: Callable[[int], str] = str) -> None:
-    """Let somebody have many strong memories within a minute, the weightiest of them first."""
+def storm(
+    store: Store,
+    user_id: str,
+    number: int,
+    first: datetime,
+    text: Callable[[int], str] = str,
+    *,
+    rising: bool = False,
+) -> None:
+    """Let somebody have many strong memories within a minute, the weightiest of them first; rising: last."""
     rows = [
         {
             "id": f"storm-{place}",
             "user_id": user_id,
             "kind": "fact",
             "content": text(place),
-            "importance": 1 - 0.2 * place / number,
+            "importance": 1 - 0.2 * (number - 1 - place if rising else place) / number,
             "at": first + timedelta(seconds=60 * place / number),
             "tags": [],
         }

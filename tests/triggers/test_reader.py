@@ -18,7 +18,7 @@ from selo_dagster.people.tables import TOMBSTONED, users
 from selo_dagster.reflections.claim import claim
 from selo_dagster.reflections.days import fold_stream
 from selo_dagster.reflections.pauses import pause
-from selo_dagster.reflections.tables import reflections
+from selo_dagster.reflections.tables import reflection_sources, reflections
 from selo_dagster.store.engine import Store
 from selo_dagster.store.schema import upgrade
 from selo_dagster.triggers.catalogue import catalogue
@@ -103,11 +103,14 @@ def test_four_looks_at_the_same_time_ask_once(store: Store) -> None:
     assert counts(store)["important_memory"] == {"accepted": 30}
 
 
-def test_a_storm_of_a_thousand_is_one_reflection_that_reads_and_cites_the_weightiest(store: Store) -> None:
-    async def citing(request: CompletionRequest) -> str:
-        insight = {"text": "It was much at once.", "evidence": cited(*request.evidence)}
-        return good_answer(request, insights=[insight])
+async def citing(request: CompletionRequest) -> str:
+    """Cite whatever is shown."""
+    insight = {"text": "It was much at once.", "evidence": cited(*request.evidence)}
+    return good_answer(request, insights=[insight])
 
+
+def test_r13_a_storm_of_a_thousand_is_one_reflection_that_reads_and_cites_the_weightiest(store: Store) -> None:
+    """R13: trigger storm of 1 000 events in a minute = one reflection that cites the top ones."""
     add_person(store, "ana")
     storm(store, "ana", 1_000, before(minutes=2), lambda place: f"{place:0100}")
     look(store)
@@ -121,8 +124,30 @@ def test_a_storm_of_a_thousand_is_one_reflection_that_reads_and_cites_the_weight
     assert [int(source.text) for source in model.asked[0].evidence] == list(range(20))
     with store.read() as connection:
         (made,) = connection.execute(select(reflections))
-    assert set(made.insights[0]["evidence"]) == {f"memory:storm-{place}" for place in range(20)}
-    assert reflect(store, after(hours=1)) == []
+        rows = connection.execute(select(reflection_sources).where(reflection_sources.c.reflection_id == made.id)).all()
+    top = {f"storm-{place}" for place in range(20)}
+    assert set(made.insights[0]["evidence"]) == {f"memory:{one}" for one in top}
+    # What is stored as cited is exactly what is: of a minute's thousand, nothing else was even read.
+    assert {row.source_id for row in rows if row.use == "cited"} == top
+    assert {row.source_id for row in rows if row.use == "read"} == set()
+    # Neither the same look again, nor a later run, nor what the storm left behind makes another one.
+    look(store)
+    assert (reflect(store, after(hours=1)), len(requests(store))) == ([], 1)
+
+
+def test_r13_a_storm_that_comes_in_pieces_is_one_reflection_that_cites_the_top_of_all_of_it(store: Store) -> None:
+    """R13: trigger storm of 1 000 events in a minute = one reflection that cites the top ones, read in ten looks."""
+    add_person(store, "ana")
+    storm(store, "ana", 1_000, before(minutes=2), lambda place: f"{place:0100}", rising=True)
+    while not look(store, batch=100, budget_s=0).drained:
+        assert len(requests(store)) == 1
+    (row,) = requests(store)
+    assert (row.cause["count"], row.state) == (1_000, "due")
+    (settled,) = reflect(store, after(minutes=2), FakeModel(citing), context_characters=2_000)
+    with store.read() as connection:
+        (made,) = connection.execute(select(reflections))
+    assert settled.outcome == "done"
+    assert set(made.insights[0]["evidence"]) == {f"memory:storm-{place}" for place in range(980, 1_000)}
 
 
 def test_two_causes_do_not_wait_and_three_wait_for_quiet(store: Store) -> None:

@@ -107,11 +107,12 @@ def test_obligations_are_filtered_and_told_without_what_was_made(api: Api) -> No
     }.items():
         assert len(api.get(f"/api/reflections?{filters}")["reflections"]) == expected, filters
     (told,) = api.get("/api/reflections?user=ana&from=2026-11-21&to=2026-11-21")["reflections"]
-    assert (told["user"], told["on"], told["state"], told["reflection"]) == (
+    assert (told["user"], told["on"], told["state"], told["reflection"], told["head"]) == (
         "ana",
         "2026-11-21",
         "done",
         done.reflection_id,
+        1,
     )
     assert (told["model_calls"], told["input_tokens"], told["settled_at"]) == (1, 10, "2026-11-23T12:00:00Z")
     assert api.get("/api/due")["due"] == []
