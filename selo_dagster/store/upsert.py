@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table
@@ -66,11 +67,13 @@ def insert_or_lock(connection: Connection, table: Table, rows: Sequence[dict[str
     Both in one statement and in the order that is given, so that two who do it wait for each other, no more: a row that
     is made between looking and locking would be locked out of its turn.
     """
-    if not rows:
-        return []
-    statement = _insert(connection, table).values(list(rows))
+    return connection.execute(_locking(connection.dialect.name, table), list(rows)).all() if rows else []
+
+
+@lru_cache
+def _locking(dialect: str, table: Table) -> Any:
+    """Return the statement of `insert_or_lock`, built once: building it costs more than sending it."""
+    insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
     keys = [column.name for column in table.primary_key]
     other = next(column for column in table.columns if column.name not in keys)
-    same = {other.name: other}
-    locking = statement.on_conflict_do_update(index_elements=keys, set_=same).returning(*table.c)
-    return connection.execute(locking).all()
+    return insert.on_conflict_do_update(index_elements=keys, set_={other.name: other}).returning(*table.c)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, insert, select, update
 
 from selo_dagster.llm.budgets.bound import Bound
 from selo_dagster.llm.budgets.calls import Call
@@ -68,9 +69,14 @@ def reserve(
     replies = [book.entered(one) for one in asked]
     granted = [reply.call for reply in replies if isinstance(reply, Granted) and reply.call is not None]
     if granted:
-        connection.execute(insert(calls).values(lost_at=database_now(lease_s)), [_row(call) for call in granted])
+        connection.execute(_entering(lease_s), [_row(call) for call in granted])
     book.close(connection)
     return replies
+
+
+@lru_cache
+def _entering(lease_s: float) -> Any:
+    return insert(calls).values(lost_at=database_now(lease_s))
 
 
 def _row(call: Call) -> dict[str, Any]:
@@ -203,15 +209,20 @@ def _locked_days(connection: Connection, day: date, kinds: Sequence[str]) -> Seq
     return insert_or_lock(connection, days, [*of_kinds, {"day": day, "scope": FLEET, "subject": ""}])
 
 
+def _reserved(*whose: ColumnElement[Any]) -> Select[Any]:
+    sums = [func.sum(calls.c[name]).label(name) for name in ("tokens", "cost")]
+    held = and_(calls.c.day == bindparam("on"), calls.c.lost_at >= database_now())
+    return select(*sums, *whose).where(held).group_by(*whose)
+
+
+# Built once: every call passes through these.
+_RESERVED = {False: _reserved(calls.c.kind), True: _reserved(calls.c.kind, calls.c.user_id)}
+
+
 def _under_way(connection: Connection, budget: Budget, day: date) -> dict[Key, Amount]:
     """Return what calls of the day that are under way have reserved, lost ones left out."""
-    whose = [calls.c.kind, *([calls.c.user_id] if budget.user.given else [])]
     found: dict[Key, Amount] = {}
-    for row in connection.execute(
-        select(func.sum(calls.c.tokens).label("tokens"), func.sum(calls.c.cost).label("cost"), *whose)
-        .where(calls.c.day == day, calls.c.lost_at >= database_now())
-        .group_by(*whose)
-    ):
+    for row in connection.execute(_RESERVED[budget.user.given], {"on": day}):
         amount = Amount(int(row.tokens), int(row.cost))
         keys: list[Key] = [(FLEET, ""), (KIND, row.kind)]
         keys += [(USER, row.user_id)] if budget.user.given else []
