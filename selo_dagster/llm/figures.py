@@ -21,6 +21,9 @@ HINTS: Final = {
 }
 """What a model is told of a figure that no source has."""
 
+_BETWEEN: Final = "\n|\n"
+"""Two texts in a row make no number together."""
+
 _RUN: Final = re.compile(r"\d+")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _GROUPED: Final = re.compile(r"(?<!\d)\d{1,3}(?:[.,'’\u00a0\u202f ]\d{3})+(?!\d)")
@@ -82,15 +85,19 @@ def unsourced(claim: str, texts: Iterable[str]) -> str | None:
 
     texts: of the sources that the claim cites, and of what was shown beside them.
     """
-    if not any(map(str.isdecimal, claim)):
+    if _RUN.search(claim) is None:
         return None
-    known, clocks = {1}, set()
-    for text in texts:
-        numbers = _numbers_in(text)
-        if numbers is None:
-            return None
-        known |= numbers
-        clocks |= set(map(_on_a_dial, _TIME.finditer(text)))
+    shown = list(texts)
+    with_digits = _BETWEEN.join(filter(_RUN.search, shown))
+    known, clocks = _written(with_digits), set(map(_on_a_dial, _TIME.finditer(with_digits)))
+    fault = _fault(claim, known, clocks)
+    if fault is None or any(map(_undecided, shown)):
+        return None
+    told = {word for text in shown for word in _WORD.findall(text.casefold())}
+    return _fault(claim, known.union(*(_VALUES[word] for word in told if word in _VALUES)), clocks)
+
+
+def _fault(claim: str, known: set[int], clocks: set[tuple[int, int]]) -> str | None:
     if any(_on_a_dial(one) not in clocks for one in _TIME.finditer(claim) if ":" in one.group()):
         return UNSOURCED_TIME
     left = _GROUPED.sub(lambda grouped: " " if _joined(grouped) in known else grouped.group(), claim)
@@ -102,17 +109,18 @@ def unsourced(claim: str, texts: Iterable[str]) -> str | None:
     return None
 
 
-def _numbers_in(text: str) -> set[int] | None:
-    """Return the numbers that a text holds; None where it may hold others too."""
-    lower = text.casefold()
-    words = set(_WORD.findall(lower))
-    if any(map(_LARGER.fullmatch, words)) or any(map(_is_a_number, text)):
-        return None
-    found = set(map(_value, _RUN.findall(text))) | set(map(_joined, _GROUPED.finditer(text)))
+def _written(text: str) -> set[int]:
+    """Return the numbers that a text holds in digits, and one: an article says it too."""
+    found = {1, *map(_value, _RUN.findall(text)), *map(_joined, _GROUPED.finditer(text))}
     for clock in _CLOCK.finditer(text):
         hour = int(clock[1] or clock[2]) % 12
         found |= {hour or 12, hour + 12}
-    return found.union(*(_VALUES[word] for word in words if word in _VALUES))
+    return found
+
+
+def _undecided(text: str) -> bool:
+    """Tell whether a text may hold other numbers than those that are read from it."""
+    return any(map(_LARGER.fullmatch, set(_WORD.findall(text.casefold())))) or any(map(_is_a_number, text))
 
 
 def _times(text: str) -> list[re.Match[str]]:

@@ -103,6 +103,7 @@ class Text:
     def __init__(self, text: str) -> None:
         self.text = text
         self._folded: Folded | None = None
+        self._on_one_line: str | None = None
 
     @property
     def folded(self) -> Folded:
@@ -117,9 +118,11 @@ class Text:
         It begins and ends at the edge of a word, where words have edges: "he stopped" is no quote of "she stopped".
         What stands around the words of a quote, such as an ellipsis or a full stop, need not be there.
         """
-        as_it_is = self._as_it_is(quote)
-        if as_it_is is not None:
-            return as_it_is
+        # Most quotes stand there as they are, or but for the ends of lines: nothing has to be folded then.
+        if quote and quote.isprintable() and unicodedata.category(quote[0])[0] not in "MZ":
+            as_it_is = self._as_it_is(quote) or self._but_for_spaces(quote)
+            if as_it_is is not None:
+                return as_it_is
         wanted = folded(quote).text
         found = self._of(wanted)
         if found is None and (bare := _bare(wanted)) != wanted:
@@ -128,15 +131,30 @@ class Text:
 
     def substantial(self, quote: str) -> bool:
         """Tell whether a quote is long enough to say where it comes from, or is the whole text."""
-        if not quote.isascii() or not quote.isprintable():
-            quote = folded(quote).text
-        return weighs(quote) or _bare(folded(quote).text) == _bare(self.folded.text)
+        if quote.isprintable() and len(quote.split()) >= LEAST_WORDS:
+            return True
+        quote = folded(quote).text
+        return weighs(quote) or _bare(quote) == _bare(self.folded.text)
 
     def _as_it_is(self, quote: str) -> Span | None:
         start = self.text.find(quote)
-        if start < 0 or not quote or not quote.isprintable() or unicodedata.category(quote[0])[0] in "MZ":
+        return None if start < 0 else self._plainly_apart(start, start + len(quote))
+
+    def _but_for_spaces(self, quote: str) -> Span | None:
+        if self._on_one_line is None:
+            self._on_one_line = " ".join(self.text.split())
+        place = self._on_one_line.find(quote)
+        if place < 0 or (place and self._on_one_line[place - 1] != " "):
             return None
-        end = start + len(quote)
+        words = quote.split(" ")
+        first = self._on_one_line.count(" ", 0, place)
+        start, last = self._begin_of(first), self._begin_of(first + len(words) - 1)
+        return self._plainly_apart(start, last + len(words[-1]))
+
+    def _begin_of(self, word: int) -> int:
+        return len(self.text) - len(self.text.split(None, word)[-1].lstrip())
+
+    def _plainly_apart(self, start: int, end: int) -> Span | None:
         around = self.text[max(0, start - 1) : start] + self.text[end : end + 1]
         # Whatever is not plain is left to the closer look.
         return Span(start, end) if around.isascii() and not any(map(str.isalnum, around)) else None

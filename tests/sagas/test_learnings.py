@@ -7,22 +7,24 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, delete, update
 
 from selo_dagster.memory.learnings import learnings
+from selo_dagster.memory.tables import memories
 from selo_dagster.sagas.given import Given
 from selo_dagster.sagas.learnings import KeptLearning, forget_learnings, keep_learnings, same_text
 from selo_dagster.store.engine import Store
 from tests.sagas.minds import rows
-from tests.support.fakes import NOW, add_person
+from tests.support.fakes import NOW, add_person, remember
 
+QUOTED = {"source": "memory:m1", "quote": "a sister in Porto", "start": 9, "end": 26}
 GIVEN = Given("s1", "a_saga", "ana", "keep", 1, "s1/1/keep/forward", NOW)
 
 
 def one(text: str = "Ana has a sister in Porto.", **changes: Any) -> KeptLearning:
     """Return one learning."""
     fits = {"domain": "relationships", "confidence": 0.9, "importance": 0.5, "evidence": ["memory:m1"]}
-    return KeptLearning(text=text, **fits | changes)
+    return KeptLearning(text=text, **fits | {"citations": [QUOTED]} | changes)
 
 
 def keep(store: Store, *found: KeptLearning, given: Given = GIVEN) -> list[str]:
@@ -48,9 +50,10 @@ def texts(store: Store) -> list[str]:
 
 @pytest.fixture
 def store(store: Store) -> Store:
-    """A store with Ana and Ben."""
-    add_person(store, "ana")
-    add_person(store, "ben")
+    """A store with Ana and Ben, and a memory of each."""
+    for name, memory in (("ana", "m1"), ("ben", "b1")):
+        add_person(store, name)
+        remember(store, name, memory, "2026-11-22T10:05:00Z", "There is a sister in Porto", 0.9)
     return store
 
 
@@ -67,11 +70,23 @@ def test_what_is_kept_says_whose_it_is_where_from_and_on_what_it_rests(store: St
             "confidence": 0.9,
             "importance": 0.5,
             "evidence": ["memory:m1"],
+            "citations": [QUOTED],
             "model": "fake",
             "state": "kept",
             "created_at": NOW,
         }
     ]
+
+
+def test_what_rests_on_something_that_is_gone_is_left_out_and_nothing_else(store: Store) -> None:
+    """R8: the same for learnings: unknown, another person's, deleted since the model was asked."""
+    remember(store, "ana", "m2", "2026-11-22T10:06:00Z", "Ana swims", 0.9)
+    with store.write() as connection:
+        connection.execute(delete(memories).where(memories.c.id == "m2"))
+    for name in ("memory:m2", "memory:b1", "message:nowhere"):
+        assert keep(store, one("Ana swims.", evidence=["memory:m1", name])) == []
+    assert len(keep(store, one("Ana swims.", evidence=["memory:m2"]), one())) == 1
+    assert texts(store) == ["Ana has a sister in Porto."]
 
 
 def test_every_try_makes_the_same_ids_and_another_step_others(store: Store) -> None:
@@ -108,7 +123,7 @@ def test_two_that_are_the_same_in_one_answer_are_one(store: Store) -> None:
 
 
 def test_what_was_superseded_or_is_another_persons_is_no_reason_to_leave_it_out(store: Store) -> None:
-    keep(store, one(), given=replace(GIVEN, user_id="ben", token="bens"))
+    keep(store, one(evidence=["memory:b1"]), given=replace(GIVEN, user_id="ben", token="bens"))
     (former,) = keep(store, one(), given=replace(GIVEN, token="former"))
     with store.write() as connection:
         connection.execute(update(learnings).where(learnings.c.id == former).values(state="superseded"))

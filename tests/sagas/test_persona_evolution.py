@@ -22,10 +22,14 @@ from selo_dagster.store.engine import Store
 from tests.people.evolving import INITIAL, add_traits, set_trait, values
 from tests.sagas.kit_cases import add_reflection
 from tests.sagas.minds import completed, drive, learning, learnings, model_that, rows, states, undone
-from tests.support.fakes import NOW, FakeModel, add_person
+from tests.support.fakes import NOW, FakeModel, add_person, remember, say
 
+QUOTED = [
+    {"source": "message:c1-0", "quote": "I miss my sister", "start": 0, "end": 16},
+    {"source": "memory:m1", "quote": "Ana has a sister", "start": 0, "end": 16},
+]
 INSIGHTS = [
-    {"text": "She misses her sister.", "evidence": ["message:c1-0", "memory:m1"]},
+    {"text": "She misses her sister.", "evidence": ["message:c1-0", "memory:m1"], "citations": QUOTED},
     {"text": "She is learning to swim.", "evidence": ["message:c1-1"]},
 ]
 
@@ -35,9 +39,12 @@ def store(store: Store) -> Store:
     """A store with Ana, of whom there are two reflections, and Ben, of whom there is one."""
     add_person(store, "ana", name="Ana Lima")
     add_person(store, "ben")
+    say(store, "ana", "2026-11-22T10:00:00Z", "I miss my sister", "I am learning to swim", prefix="c1")
+    remember(store, "ana", "m1", "2026-11-22T10:05:00Z", "Ana has a sister", 0.9)
     add_reflection(store, "ana", "r1", insights=INSIGHTS)
     add_reflection(store, "ana", "r2", insights=INSIGHTS[:1])
-    add_reflection(store, "ben", "his", insights=INSIGHTS)
+    say(store, "ben", "2026-11-22T10:00:00Z", "I have a sister", prefix="c2")
+    add_reflection(store, "ben", "his", insights=[{"text": "He has a sister.", "evidence": ["message:c2-0"]}])
     return store
 
 
@@ -91,6 +98,8 @@ class TestDone:
         (kept,) = rows(store, learnings_table)
         assert (kept["content"], kept["source"]) == ("Ana has a sister in Porto.", "reflection:r1")
         assert kept["evidence"] == ["memory:m1", "message:c1-0"]
+        # What the insight quotes of the person, not what the learning quotes of the insight.
+        assert kept["citations"] == QUOTED
         assert (kept["user_id"], kept["saga_id"], kept["model"]) == ("ana", driver.saga_id, "told")
         assert values(store) == INITIAL | {"empathy": 0.9, "wit": 0.55}
         (record,) = rows(store, persona_evolutions)
@@ -136,11 +145,12 @@ class TestDone:
         assert [row["content"] for row in rows(store, learnings_table)] == ["Ana has a sister in Porto."]
 
     def test_a_learning_that_rests_on_very_many_sources_names_some_of_them(self, store: Store) -> None:
-        many = [{"text": "She talks a lot.", "evidence": [f"message:c9-{number:03}" for number in range(60)]}]
+        names = say(store, "ana", "2026-11-22T11:00:00Z", *map(str, range(60)), prefix="c9")
+        many = [{"text": "She talks a lot.", "evidence": [f"message:{name}" for name in names]}]
         add_reflection(store, "ana", "r9", insights=many)
         evolve(store, "r9")
         (kept,) = rows(store, learnings_table)
-        assert kept["evidence"] == [f"message:c9-{number:03}" for number in range(20)]
+        assert kept["evidence"] == sorted(f"message:{name}" for name in names)[:20]
         (record,) = rows(store, persona_evolutions)
         assert len(record["evidence"]) == 60
 

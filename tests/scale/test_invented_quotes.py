@@ -119,7 +119,8 @@ def test_a_quote_that_is_not_in_its_source_never_reaches_storage_and_one_that_is
             given = plans[name][CLAIMS.index(insight["text"])]
             wanted = [(f"message:{name}-{one.source}", letters(one.quote or "")) for one in given]
             told = [(one["source"], letters(one["quote"])) for one in insight["citations"]]
-            assert told == list(dict.fromkeys(wanted))
+            # Two may have the same words, and marks around one of them only.
+            assert list(dict.fromkeys(told)) == list(dict.fromkeys(wanted))
             assert insight["evidence"] == list(dict.fromkeys(source for source, _ in wanted))
             for one in insight["citations"]:
                 text = stored[one["source"].removeprefix("message:")]
