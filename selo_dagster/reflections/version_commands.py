@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from selo_dagster.errors import SeloError
 from selo_dagster.output import checked_date, instant, json_option, print_json, print_table, printable
 from selo_dagster.reflections.answers import person
 from selo_dagster.reflections.kinds import kind_named
 from selo_dagster.reflections.states import Reason
-from selo_dagster.reflections.versions import listed
+from selo_dagster.reflections.versions import held_back, listed
 from selo_dagster.settings import process_settings
 from selo_dagster.store.opening import open_store
 
@@ -19,15 +20,24 @@ HASH_SHOWN = 12
 
 
 @click.command("versions")
-@click.argument("user")
+@click.argument("user", required=False)
 @click.option("--kind", "kind", metavar="KIND", help="Only this kind.")
 @click.option("--on", "on", metavar="DATE", help="Only of this local date.")
-@click.option("--limit", "limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="Newest first.")
+@click.option("--limit", "limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Newest first.")
 @json_option
-def versions_command(*, user: str, kind: str | None, on: str | None, limit: int, as_json: bool) -> int:
-    """List the versions of USER's reflections: which one holds, what each was made of, and why one does not hold."""
+def versions_command(*, user: str | None, kind: str | None, on: str | None, limit: int, as_json: bool) -> int:
+    """List the versions of USER's reflections: which one holds, what each was made of, and why one does not hold.
+
+    Without USER: whose new version was held back and waits for somebody to decide.
+    """
     name = None if kind is None else kind_named(kind).name
     day = checked_date(on, "--on")
+    if user is None:
+        if name is not None or day is not None:
+            raise SeloError("wrong_use", "--kind and --on are about one USER")
+        with open_store(process_settings()) as store, store.read() as connection:
+            _print_held(held_back(connection, limit), as_json=as_json)
+        return 0
     with open_store(process_settings()) as store, store.read() as connection:
         user_id = person(connection, user)[0]
         found = listed(connection, user_id, kind=name, on=day, limit=limit)
@@ -56,6 +66,29 @@ def versions_command(*, user: str, kind: str | None, on: str | None, limit: int,
             ],
         )
     return 0
+
+
+def _print_held(found: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"held": found})
+    elif not found:
+        click.echo("no new version is held back")
+    else:
+        print_table(
+            f"{len(found)} new versions are held back: `selo show USER --diff`, then `selo rollback` if it is to hold",
+            ("user", "kind", "on", "version", "loses", "made"),
+            [
+                (
+                    one["user"],
+                    one["kind"],
+                    one["on"],
+                    one["version"],
+                    f"{one['lost']} of {one['live']} insights",
+                    instant(one["at"]),
+                )
+                for one in found
+            ],
+        )
 
 
 def decided(move: dict[str, Any]) -> str:

@@ -9,11 +9,13 @@ from datetime import date
 from difflib import unified_diff
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
 from selo_dagster.errors import SeloError
 from selo_dagster.reflections.loss import compared
+from selo_dagster.reflections.states import Reason
 from selo_dagster.reflections.tables import reflection_head_moves as moves
+from selo_dagster.reflections.tables import reflection_ledger as ledger
 from selo_dagster.reflections.tables import reflections
 
 _SENTENCES: Final = re.compile(r"(?<=[.!?…。！？])\s+|\n+")
@@ -32,6 +34,47 @@ def listed(
     ).all()
     decided = _decided(connection, user_id, [row.id for row in rows])
     return [_version(row) | {"moves": decided.get(row.id, [])} for row in rows]
+
+
+def held_back(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """Return what was made again, of anybody, and waits beside the version that holds until somebody decides."""
+    every = reflections.alias()
+    newest = (
+        select(func.max(every.c.version))
+        .where(every.c.user_id == ledger.c.user_id, every.c.kind == ledger.c.kind, every.c.key == ledger.c.key)
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        select(
+            ledger.c.user_id, ledger.c.kind, ledger.c.on, reflections.c.version, moves.c.live, moves.c.lost, moves.c.at
+        )
+        .select_from(ledger)
+        .join(
+            reflections,
+            and_(
+                reflections.c.user_id == ledger.c.user_id,
+                reflections.c.kind == ledger.c.kind,
+                reflections.c.key == ledger.c.key,
+                reflections.c.version == newest,
+            ),
+        )
+        .join(moves, and_(moves.c.reflection_id == reflections.c.id, ~moves.c.moved))
+        .where(ledger.c.reason == Reason.LOSS_GUARD)
+        .order_by(ledger.c.on.desc(), ledger.c.user_id, ledger.c.kind)
+        .limit(limit)
+    )
+    return [
+        {
+            "user": row.user_id,
+            "kind": row.kind,
+            "on": row.on,
+            "version": row.version,
+            "live": row.live,
+            "lost": row.lost,
+            "at": row.at,
+        }
+        for row in rows
+    ]
 
 
 def difference(

@@ -66,6 +66,23 @@ def test_versions_lists_what_each_was_made_of_which_holds_and_why_not(selo: Selo
     assert "there is no reflection like that" in selo("versions", "ana", "--kind", "weekly")[1]
 
 
+def test_without_somebody_it_lists_what_waits_for_a_decision_of_anybody(selo: Selo, store: Store) -> None:
+    assert selo.json("versions") == (0, {"held": []})
+    assert selo("versions")[1] == "no new version is held back\n"
+    losing(store)
+    losing(store)
+    a_day(store, "ben")
+    _, told = selo.json("versions")
+    assert [(one["user"], one["kind"], one["on"], one["version"]) for one in told["held"]] == [
+        ("ana", "daily", "2026-11-22", 4)
+    ]
+    assert (told["held"][0]["lost"], told["held"][0]["live"]) == (1, 3)
+    assert "1 of 3 insights" in selo("versions")[1]
+    with store.write() as connection:
+        roll_back(connection, user_id="ana", kind="daily", on=ON, version=4, actor="ben", because="so", now=NOW)
+    assert selo.json("versions")[1] == {"held": []}
+
+
 def test_the_difference_is_of_the_text_and_of_the_insights(selo: Selo, store: Store) -> None:
     losing(store)
     status, told = selo.json("show", "ana", "--diff")
@@ -109,6 +126,7 @@ def test_any_two_can_be_compared_in_either_direction(selo: Selo, store: Store) -
     (("show", "nobody", "--diff"), "unknown_user"),
     (("show", "ana", "--diff", "--on", "tomorrow"), "bad_date"),
     (("versions", "nobody"), "unknown_user"),
+    (("versions", "--kind", "daily"), "wrong_use"),
     (("versions", "ana", "--kind", "hourly"), "unknown_kind"),
 ])  # fmt: skip
 def test_what_is_not_there_is_one_clear_error(selo: Selo, arguments: tuple[str, ...], code: str) -> None:
