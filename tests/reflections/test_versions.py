@@ -9,18 +9,21 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from selo_dagster.clock import FixedClock
 from selo_dagster.errors import SeloError
 from selo_dagster.llm.errors import ModelError
 from selo_dagster.llm.protocol import CompletionRequest
 from selo_dagster.memory.tables import memories
+from selo_dagster.people.tables import users
 from selo_dagster.reflections.claim import Claim
 from selo_dagster.reflections.heads import roll_back
 from selo_dagster.reflections.kinds import KINDS
 from selo_dagster.reflections.look import look
 from selo_dagster.reflections.recipes.former import earlier_texts, heads_of
 from selo_dagster.reflections.recipes.sources import earlier_of
+from selo_dagster.reflections.report import counted, metadata_of, outcomes_of_run
 from selo_dagster.reflections.tables import reflection_days, reflection_sources, reflections
 from selo_dagster.store.engine import Store
 from tests.reflections.remaking import ALL, ON, TWO, a_day, again, decided, heads, reflect, row_of, saying, versions
@@ -128,8 +131,6 @@ class TestTheHead:
             assert (settled.outcome == "done", found) == (not late, late)
 
     def test_no_two_versions_can_hold_whoever_writes_them(self, made: Store) -> None:
-        from sqlalchemy.exc import IntegrityError
-
         again(made, saying(*ALL))
         with pytest.raises(IntegrityError), made.write() as connection:
             connection.execute(update(reflections).values(head=True))
@@ -280,8 +281,6 @@ def test_a_ledger_row_is_made_again_as_often_as_somebody_insists(made: Store) ->
 
 
 def test_the_numbers_of_a_night_count_a_held_version_as_unchanged(made: Store) -> None:
-    from selo_dagster.reflections.report import counted, metadata_of, outcomes_of_run
-
     (settled,) = again(made, saying(*TWO))
     shown = metadata_of(settled)
     assert (shown["outcome"], shown["reason"]) == ("unchanged", "loss_guard")
@@ -292,8 +291,6 @@ def test_the_numbers_of_a_night_count_a_held_version_as_unchanged(made: Store) -
 
 
 def test_versions_go_with_the_person(made: Store) -> None:
-    from selo_dagster.people.tables import users
-
     again(made, saying(*TWO))
     with made.write() as connection:
         connection.execute(delete(users).where(users.c.id == "ana"))

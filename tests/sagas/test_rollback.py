@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from sqlalchemy import update
 
 from selo_dagster.people.goals import ACTIVE, goals
-from selo_dagster.sagas.downstream import Downstream
+from selo_dagster.reflections.due import enrol
+from selo_dagster.reflections.kinds import DAILY
+from selo_dagster.reflections.tables import reflections
+from selo_dagster.sagas.registry import registry
 from selo_dagster.sagas.states import ENDED
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
@@ -15,8 +17,9 @@ from tests.people.evolving import INITIAL, values
 from tests.reflections.remaking import decided, heads
 from tests.sagas.builders import Room
 from tests.sagas.minds import learnings, model_that, rows
-from tests.sagas.test_downstream import again, asking, carried, reflect, room, states  # noqa: F401 - a fixture
+from tests.sagas.test_downstream import again, carried, reflect, states
 from tests.support.command import Selo
+from tests.support.fakes import NOW, remember, say
 
 WHY = ("--because", "the first was better")
 FIRST = [{"name": "empathy", "delta": 0.1, "reason": ""}]
@@ -26,8 +29,19 @@ SUNDAY = ("ana", "daily", "2026-11-22")
 
 
 @pytest.fixture
+def room(store: Store, monkeypatch: pytest.MonkeyPatch) -> Room:
+    """Ana's, who had a Sunday, and of whom there is nothing to learn."""
+    registry.cache_clear()
+    model_that(monkeypatch, learnings=learnings())
+    made = Room(store)
+    say(store, "ana", "2026-11-22T10:00:00Z", "The interview is tomorrow", prefix="c1")
+    enrol(store, DAILY, NOW, 3)
+    return made
+
+
+@pytest.fixture
 def selo(
-    room: Room,  # noqa: F811
+    room: Room,
     store_url: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -35,7 +49,6 @@ def selo(
     """The command, beside Ana, whose Sunday was made twice; each version asked for something, and it was done."""
     monkeypatch.setenv("DATABASE_URL", store_url)
     process_settings.cache_clear()
-    model_that(monkeypatch, learnings=learnings())
     reflect(room, FIRST, LAKE)
     carried(room)
     again(room, SECOND, LETTER, evolve=True)
@@ -51,7 +64,7 @@ def open_goals(store: Store) -> list[str]:
 
 def test_another_version_holds_and_what_was_asked_for_stays_and_is_named_with_its_command(
     selo: Selo,
-    room: Room,  # noqa: F811
+    room: Room,
 ) -> None:
     before = states(room)
     status, told = selo.json("rollback", *SUNDAY, "--to", "1", *WHY, "--by", "ben")
@@ -70,7 +83,7 @@ def test_another_version_holds_and_what_was_asked_for_stays_and_is_named_with_it
     assert (move.reason, move.actor, move.because) == ("rollback", "ben", "the first was better")
 
 
-def test_twice_it_says_that_it_held_already(selo: Selo, room: Room) -> None:  # noqa: F811
+def test_twice_it_says_that_it_held_already(selo: Selo, room: Room) -> None:
     for changed in (True, False):
         status, told = selo.json("rollback", *SUNDAY, "--to", "1", *WHY)
         assert (status, told["changed"], heads(room.store)) == (0, changed, [1])
@@ -88,7 +101,7 @@ def test_for_people_it_says_what_is_left_as_it_is(selo: Selo) -> None:
 
 def test_with_evolve_what_the_other_asked_for_is_undone_and_its_own_is_done_again(
     selo: Selo,
-    room: Room,  # noqa: F811
+    room: Room,
 ) -> None:
     status, told = selo.json("rollback", *SUNDAY, "--to", "1", *WHY, "--evolve")
     assert (status, told["evolve"]) == (0, True)
@@ -104,7 +117,7 @@ def test_with_evolve_what_the_other_asked_for_is_undone_and_its_own_is_done_agai
     assert all(state in ENDED for _, state in states(room))
 
 
-def test_what_it_asked_for_and_is_still_in_force_is_not_asked_for_twice(selo: Selo, room: Room) -> None:  # noqa: F811
+def test_what_it_asked_for_and_is_still_in_force_is_not_asked_for_twice(selo: Selo, room: Room) -> None:
     again(room)
     number = len(room.rows())
     assert heads(room.store) == [3]
@@ -113,7 +126,7 @@ def test_what_it_asked_for_and_is_still_in_force_is_not_asked_for_twice(selo: Se
     assert (len(room.rows()), values(room.store)["empathy"], open_goals(room.store)) == (number, 0.75, LETTER)
 
 
-def test_a_new_version_with_evolve_undoes_what_was_asked_for_again_too(selo: Selo, room: Room) -> None:  # noqa: F811
+def test_a_new_version_with_evolve_undoes_what_was_asked_for_again_too(selo: Selo, room: Room) -> None:
     selo.json("rollback", *SUNDAY, "--to", "1", *WHY, "--evolve")
     carried(room)
     room.later(minutes=1)
@@ -124,7 +137,7 @@ def test_a_new_version_with_evolve_undoes_what_was_asked_for_again_too(selo: Sel
 
 @pytest.mark.parametrize("path", ["direct", "saga"])
 def test_the_persona_follows_whichever_way_it_evolves(
-    room: Room,  # noqa: F811
+    room: Room,
     path: str,
     selo: Selo,
     monkeypatch: pytest.MonkeyPatch,
@@ -140,25 +153,17 @@ def test_the_persona_follows_whichever_way_it_evolves(
 
 
 def test_one_that_was_held_back_asks_for_its_own_when_it_is_let_hold(
-    room: Room,  # noqa: F811
+    room: Room,
     store_url: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from tests.reflections.remaking import named, saying
-    from tests.support.fakes import remember
-
-    del named, saying
     remember(room.store, "ana", "m1", "2026-11-22T11:00:00Z", "the lake")
     monkeypatch.setenv("DATABASE_URL", store_url)
     process_settings.cache_clear()
     (first,) = reflect(room, FIRST, LAKE)
     carried(room)
     with room.store.write() as connection:
-        from sqlalchemy import update
-
-        from selo_dagster.reflections.tables import reflections
-
         both = [{"text": "a", "evidence": ["message:c1-0"]}, {"text": "b", "evidence": ["memory:m1"]}]
         connection.execute(update(reflections).values(insights=both))
     (held,) = again(room, SECOND, LETTER, evolve=True)
@@ -172,7 +177,7 @@ def test_one_that_was_held_back_asks_for_its_own_when_it_is_let_hold(
     assert (status, values(room.store)["empathy"], open_goals(room.store)) == (0, 0.75, LETTER)
 
 
-@pytest.mark.parametrize(("arguments", "code"), [
+WRONG: list[tuple[tuple[str, ...], str]] = [
     ((*SUNDAY, "--to", "1"), "wrong_use"),
     ((*SUNDAY, "--to", "1", "--because", " "), "wrong_use"),
     ((*SUNDAY, "--to", "0", *WHY), "wrong_use"),
@@ -185,18 +190,12 @@ def test_one_that_was_held_back_asks_for_its_own_when_it_is_let_hold(
     (("ana", "triggered", "2026-11-22", "--to", "1", *WHY), "no_versions"),
     (("ana", "daily", "2026-11-21", "--to", "1", *WHY), "no_versions"),
     (("ana", "daily", "Sunday", "--to", "1", *WHY), "bad_date"),
-])  # fmt: skip
-def test_what_cannot_hold_is_one_clear_error_and_nothing_changes(
-    selo: Selo,
-    room: Room,  # noqa: F811
-    arguments: tuple[str, ...],
-    code: str,
-) -> None:
-    before: Any = (heads(room.store), len(decided(room.store)))
-    status, told = selo.json("rollback", *arguments)
-    assert (status, told["error"]["code"]) == (2, code)
+]
+
+
+def test_what_cannot_hold_is_one_clear_error_and_nothing_changes(selo: Selo, room: Room) -> None:
+    before = (heads(room.store), len(decided(room.store)))
+    for arguments, code in WRONG:
+        status, told = selo.json("rollback", *arguments)
+        assert (status, told["error"]["code"]) == (2, code), arguments
     assert (heads(room.store), len(decided(room.store))) == before
-
-
-def test_whoever_asks_is_the_same_class_in_runs_and_here() -> None:
-    assert isinstance(asking(), Downstream)
