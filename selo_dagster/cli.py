@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from selo_dagster.errors import SeloError
+from selo_dagster.private_logs import keep_logs_private
 
 COMMANDS: Final = {
     "alerts": "selo_dagster.operations.alerts.commands:alerts_command",
@@ -78,6 +79,7 @@ def selo() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its status."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    keep_logs_private()
     given = list(sys.argv[1:] if arguments is None else arguments)
     status: object = None
     try:

@@ -7,9 +7,12 @@ import dagster as dg
 # As modules: Dagster wants a single Definitions among a module's names.
 from selo_dagster.operations import definitions as operations
 from selo_dagster.people import definitions as people
+from selo_dagster.private_logs import keep_logs_private
 from selo_dagster.reflections import definitions as reflections
 from selo_dagster.sagas import definitions as sagas
 from selo_dagster.triggers import definitions as triggers
+
+keep_logs_private()
 
 defs = dg.Definitions.merge(
     people.definitions,

@@ -319,6 +319,18 @@ class Settings(BaseModel):
         alias="SELO_GOALS_FROM_REFLECTIONS",
         description="0: the actions of daily and weekly reflections do not become goals.",
     )
+    redact: Literal["all", "secrets", "off"] = Field(
+        "all",
+        alias="SELO_REDACT",
+        description="What a model on a server is not shown: all (secrets and personal identifiers), secrets, or off. "
+        "The extractive model is never shown secrets, unless this is off.",
+    )
+    tainted_changes: Literal["allow", "hold"] = Field(
+        "allow",
+        alias="SELO_TAINTED_CHANGES",
+        description="hold: a reflection that is tainted by an untrusted memory asks for no change of persona and no "
+        "goal.",
+    )
     alert_urls: SecretStr | None = Field(
         None,
         alias="SELO_ALERT_URLS",

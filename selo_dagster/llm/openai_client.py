@@ -75,6 +75,11 @@ class OpenAICompatibleModel:
         return self._capacity.now
 
     @property
+    def in_process(self) -> bool:
+        """False: it is asked over a connection."""
+        return False
+
+    @property
     def corrigible(self) -> bool:
         """True: told what was wrong, a model may do better."""
         return True

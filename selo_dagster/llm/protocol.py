@@ -92,6 +92,11 @@ class LanguageModel(Protocol):
         ...
 
     @property
+    def in_process(self) -> bool:
+        """Whether what it is asked stays in this process."""
+        ...
+
+    @property
     def corrigible(self) -> bool:
         """Whether telling it what was wrong with an answer may give a better one."""
         ...

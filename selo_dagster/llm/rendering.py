@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from typing import Final
 
 from selo_dagster.llm.protocol import CompletionRequest, Evidence, Task
+from selo_dagster.llm.trust.seen import visible
 
 RULES: Final = (
     "The sources stand between two fence lines that carry the same code, one source a line: "
@@ -43,10 +43,16 @@ _EARLIER: Final[dict[Task, str]] = {
     "episode": "Your earlier episodes, newest first, never to be told again:",
 }
 
-_JOINERS: Final = "\u200c\u200d"
 _FENCE_SIGNS = re.compile(
-    r"[<>\u00ab\u00bb\u2039\u203a\u226a\u226b\u22d8\u22d9\u27e8\u27e9\u300a\u300b\uff1c\uff1e]{2,}"
+    "(?:[<>\u00ab\u00bb\u02c2\u02c3\u1433\u1438\u2039\u203a\u226a\u226b\u22d8\u22d9\u2329\u232a\u2770\u2771\u276e\u276f\u27e8-\u27eb"
+    "\u29fc\u29fd\u3008-\u300b\ufe64\ufe65\uff1c\uff1e][ \u00a0]?){2,}"
 )
+_TEMPLATE_SIGNS = re.compile(
+    r"<[|\uff5c][^<>\n]{0,40}?[|\uff5c]?>|<[|\uff5c]|[|\uff5c]>|\[/?(?:INST|SYS)\]|</?(?:s|bos|eos|think|tool_call|start_of_turn|end_of_turn|"
+    r"start_header_id|end_header_id|end_of_utterance)>",
+    re.IGNORECASE,
+)
+"""Signs by which chat templates part whoever speaks: some servers know them within a text as well."""
 
 
 def messages_for(request: CompletionRequest, nonce: str, *, schema_in_prompt: bool) -> list[dict[str, str]]:
@@ -116,16 +122,6 @@ def _whose(one: Evidence) -> str:
 
 
 def harmless(text: str) -> str:
-    """Return `text` on one line, without invisible characters and without anything that looks like a fence."""
-    visible = "".join(_visible(character) for character in text)
-    return " ".join(_FENCE_SIGNS.sub("\u2026", visible).split())
-
-
-def _visible(character: str) -> str:
-    category = unicodedata.category(character)
-    if category in {"Cc", "Zl", "Zp"}:
-        return " "
-    if category == "Cs":
-        return "\ufffd"
-    # Joiners are part of words and emoji; other format characters can hide text from people or turn its direction.
-    return "" if category == "Cf" and character not in _JOINERS else character
+    """Return `text` on one line, without what nobody sees and without what looks like a fence or a chat's frame."""
+    plain = _FENCE_SIGNS.sub("\u2026 ", _TEMPLATE_SIGNS.sub("\u2026", visible(text)))
+    return " ".join(plain.split())

@@ -26,6 +26,9 @@ FRUITLESS_DAYS: Final = 3
 FRUITLESS_LEAST: Final = 10
 """Rows of a kind, settled one after the other without making anything, from which on nobody believes it."""
 
+TAINTED_WITHIN: Final = timedelta(hours=24)
+"""How far back is counted what was made from hostile or untrusted text."""
+
 
 def lag_target_s(name: str) -> int:
     """Return the seconds after which a row of a kind is overdue."""
@@ -70,7 +73,17 @@ def kind_status(connection: Connection, name: str, now: datetime) -> dict[str, A
         "last_settled_at": None if last is None else instant(last),
         "fruitless": _fruitless(connection, name, now),
         "fruitless_days": FRUITLESS_DAYS,
+        "tainted": _tainted(connection, name, now),
     }
+
+
+def _tainted(connection: Connection, name: str, now: datetime) -> int:
+    """Return how many obligations of the last day made something tainted."""
+    return connection.execute(
+        select(func.count()).where(
+            ledger.c.tainted, ledger.c.settled_at > now - TAINTED_WITHIN, ledger.c.kind == name, ledger.c.state == DONE
+        )
+    ).scalar_one()
 
 
 def _fruitless(connection: Connection, name: str, now: datetime) -> int:

@@ -160,6 +160,7 @@ class Record:
     applied: Sequence[Applied]
     now: datetime
     saga_id: str | None = None
+    tainted: bool = False
 
 
 def record(connection: Connection, one: Record) -> None:
@@ -177,6 +178,7 @@ def record(connection: Connection, one: Record) -> None:
             model=one.model,
             prompt_version=one.prompt_version,
             place=latest.scalar_subquery() + 1,
+            tainted=one.tainted,
             created_at=one.now,
         )
     )

@@ -40,6 +40,13 @@ persona_evolutions = Table(
         server_default=text("0"),
         comment="among those of the person, by the order in which they were made; from 1",
     ),
+    Column(
+        "tainted",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="made from what tried to give an order, or is untrusted",
+    ),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     Column("reversed_at", UTCDateTime, comment="by the domain's clock"),
     CheckConstraint(f"state IN ('{APPLIED}', '{REVERSED}')", name="state_known"),

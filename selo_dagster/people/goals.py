@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     Connection,
@@ -44,6 +45,13 @@ goals = Table(
     Column("progress", Float, nullable=False, server_default=text("0"), comment="0-1"),
     Column("version", Integer, nullable=False, server_default=text("1"), comment="changes so far"),
     Column("evidence", Document, nullable=False, server_default=text("'[]'"), comment="what else asked for it"),
+    Column(
+        "tainted",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="made from what tried to give an order, or is untrusted",
+    ),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     CheckConstraint("state IN ('active', 'reached', 'cancelled')", name="state_known"),
     unit_interval("priority"),

@@ -43,6 +43,21 @@ def canonical_zone(name: str) -> str:
         raise _bad_zone(text) from None
 
 
+def country_of(zone: str) -> str | None:
+    """Return the country that a zone lies in, as ISO 3166 two letters; None: in none, such as UTC. Cached."""
+    return _countries().get(zone)
+
+
+@lru_cache(maxsize=1)
+def _countries() -> dict[str, str]:
+    # A zone that several countries share is of the first of them by pytz's order.
+    found: dict[str, str] = {}
+    for country, names in pytz.country_timezones.items():
+        for name in names:
+            found.setdefault(name, country)
+    return found
+
+
 def zone_rules_version() -> str:
     """Return which zone rules are in use, such as "pytz 2026.6 (2026f)"."""
     release: str = pytz.OLSON_VERSION  # type: ignore[attr-defined]

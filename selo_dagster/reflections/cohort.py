@@ -23,6 +23,7 @@ from selo_dagster.llm.breaker import Breaker
 from selo_dagster.llm.budgets.calls import Tab
 from selo_dagster.llm.budgets.caps import Budget
 from selo_dagster.llm.protocol import CompletionRequest, LanguageModel
+from selo_dagster.llm.trust.veil import Redaction, hidden_from
 from selo_dagster.reflections.claim import Claim, begin_attempts, claim, release, renew, take_back_expired, unbegin
 from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.gather import gather
@@ -91,7 +92,7 @@ class Tools:
     """What the engine is given instead of reaching for it. on_made: asks for what follows from a reflection.
 
     breaker: of the model's endpoint, None where there is none. budget: None where nothing is bounded; cheaper: the
-    model that is asked where its policy says so.
+    model that is asked where its policy says so. redaction: what a model on a server is not to see.
     """
 
     store: Store
@@ -104,6 +105,7 @@ class Tools:
     breaker: Breaker | None = None
     budget: Budget | None = None
     cheaper: LanguageModel | None = None
+    redaction: Redaction = "all"
 
 
 @dataclass(frozen=True)
@@ -347,7 +349,9 @@ class Cohort:
         )
 
     def _prompt(self, one: Claim, context: Context) -> Prompt:
-        return prompt_for(context, self.kind.caused_by(one.cause), self.limits.person.call_s)
+        # What the usual model must not see, a cheaper one is not shown either.
+        hidden = hidden_from(self.tools.redaction, in_process=self.tools.model.in_process)
+        return prompt_for(context, self.kind.caused_by(one.cause), self.limits.person.call_s, hidden)
 
     async def _one(
         self, one: Claim, found: Context | Nothing | Generated, asked: tuple[Prompt, Tab] | None = None

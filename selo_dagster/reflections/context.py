@@ -16,7 +16,8 @@ SourceKind = Literal["message", "memory", "reflection", "context", "event"]
 class Source:
     """One message, memory, former reflection, stated event, or text given with a request.
 
-    at: UTC. role: of a message. importance, tags, kind: of a memory.
+    at: UTC. role: of a message. importance, tags, kind: of a memory. told: the text as it may be shown, where that is
+    not the stored one. tainted: it tried to give an order, came from an untrusted writer, or is made from such a one.
     """
 
     source: SourceKind
@@ -28,6 +29,13 @@ class Source:
     tags: tuple[str, ...] = ()
     kind: str | None = None
     late: bool = False
+    told: str | None = None
+    tainted: bool = False
+
+    @property
+    def as_told(self) -> str:
+        """The text as it may be shown."""
+        return self.text if self.told is None else self.told
 
     @property
     def theirs(self) -> bool:
@@ -62,7 +70,8 @@ class Material:
 class Context:
     """Everything that a person's reflection is made from.
 
-    sources: kept ones in order of time. dropped: those for which there was no room. The others as in Material.
+    sources: kept ones in order of time. dropped: those for which there was no room. withheld: those that said nothing
+    but orders. The others as in Material.
     """
 
     user_id: str
@@ -71,6 +80,7 @@ class Context:
     covers: str
     sources: tuple[Source, ...]
     dropped: tuple[Source, ...] = ()
+    withheld: tuple[Source, ...] = ()
     more: int = 0
     earlier: tuple[str, ...] = ()
     persona: dict[str, float] = field(default_factory=dict)
@@ -80,6 +90,12 @@ class Context:
     room: int = 0
     report: object | None = None
     read_upto: int | None = None
+    name_tainted: bool = False
+
+    @property
+    def tainted(self) -> bool:
+        """Whether anything that is shown, or was withheld, is tainted."""
+        return self.name_tainted or bool(self.withheld) or any(one.tainted for one in self.sources)
 
 
 def date_in_words(on: date) -> str:
@@ -103,17 +119,17 @@ def packed(
     share of the budget if they are too much for it, so that what caused a reflection is never missing from it.
     """
     share = budget // max(1, len(always))
-    fit = sum(len(source.text) for source in always) <= budget
-    kept: list[Source] = [source if fit else _cut(source, share) for source in always]
+    fit = sum(len(source.as_told) for source in always) <= budget
+    kept: list[Source] = [source if fit else cut(source, share) for source in always]
     there = {(source.source, source.id) for source in always}
     dropped: list[Source] = []
-    left = budget - sum(len(source.text) for source in kept)
+    left = budget - sum(len(source.as_told) for source in kept)
     for source in sorted((one for one in sources if (one.source, one.id) not in there), key=_preference):
-        if len(source.text) <= left:
+        if len(source.as_told) <= left:
             kept.append(source)
-            left -= len(source.text)
+            left -= len(source.as_told)
         elif not kept:
-            kept.append(_cut(source, budget))
+            kept.append(cut(source, budget))
             left = 0
         else:
             dropped.append(source)
@@ -130,5 +146,7 @@ def _preference(source: Source) -> tuple[float, float, str, str]:
     return -weight, -source.at.timestamp(), source.source, source.id
 
 
-def _cut(source: Source, length: int) -> Source:
-    return replace(source, text=source.text[:length])
+def cut(source: Source, length: int) -> Source:
+    """Return a source with no more of its text shown than so many characters."""
+    told = None if source.told is None else source.told[:length]
+    return replace(source, text=source.text[:length] if told is None else source.text, told=told)

@@ -14,7 +14,8 @@ from selo_dagster.reflections.claim import Claim
 from selo_dagster.reflections.context import Context, Material, packed
 from selo_dagster.reflections.kind import Gathering, Kind
 from selo_dagster.reflections.settle import Nothing
-from selo_dagster.reflections.states import DEFERRED, SKIPPED, Reason
+from selo_dagster.reflections.states import DEFERRED, SKIPPED, UNCHANGED, Reason
+from selo_dagster.reflections.trusted import called, parted
 
 
 def gather(connection: Connection, kind: Kind, claims: Sequence[Claim], budget: int) -> dict[int, Context | Nothing]:
@@ -53,15 +54,26 @@ def gather(connection: Connection, kind: Kind, claims: Sequence[Claim], budget: 
 
 def _context(
     one: Claim, name: str, material: Material, persona: dict[str, float], goals: tuple[str, ...], budget: int
-) -> Context:
-    kept, dropped = packed(material.sources, budget, always=material.always)
+) -> Context | Nothing:
+    sources, withheld = parted(material.sources)
+    always, withheld_always = parted(material.always)
+    withheld += withheld_always
+    if withheld and not any(source.theirs for source in (*sources, *always)):
+        # Nothing but orders was said.
+        if material.read_upto is None:
+            return Nothing(SKIPPED, Reason.NOTHING_NEW)
+        return Nothing(UNCHANGED, Reason.NOTHING_NEW, material.read_upto)
+    kept, dropped = packed(sources, budget, always=always)
+    known_as, name_tainted = called(name)
     return Context(
         user_id=one.user_id,
-        name=name,
+        name=known_as,
+        name_tainted=name_tainted,
         window=material.window,
         covers=material.covers,
         sources=kept,
         dropped=dropped,
+        withheld=tuple(withheld),
         more=material.more,
         earlier=material.earlier,
         persona=persona,

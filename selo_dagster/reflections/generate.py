@@ -12,6 +12,7 @@ from selo_dagster.llm.protocol import Completion, CompletionRequest, LanguageMod
 from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.prompt import Prompt
+from selo_dagster.reflections.refusing import refusing
 from selo_dagster.reflections.settle import Cost, Made, Nothing, Rejected
 from selo_dagster.reflections.validate import corrected_by
 from selo_dagster.tracing.model_calls import model_call
@@ -95,4 +96,5 @@ def _judged(
 ) -> Made | Rejected | Nothing:
     if completion.finish_reason == "length":
         return Rejected(("answer_cut_off",), completion.text)
-    return kind.shape.judged(completion.text, completion.model, prompt, context, kind, new_id)
+    text = prompt.veil.lifted(completion.text)
+    return refusing(kind.shape.judged(text, completion.model, prompt, context, kind, new_id), text, prompt)

@@ -17,7 +17,7 @@ def print_reflection(one: dict[str, Any]) -> None:
     holds = "" if one["head"] else " (does not hold)"
     click.echo(
         f"\n{one['kind']} {one['on']} · version {one['version']}{holds} · {one['model']} · {zone} "
-        f"(from {local_label(zone, start)} to {local_label(zone, end)} local time)"
+        f"(from {local_label(zone, start)} to {local_label(zone, end)} local time){_mark(one)}"
     )
     _wrapped(one["content"], then="  ")
     _wrapped(f"themes: {', '.join(one['themes'])}")
@@ -33,8 +33,8 @@ def print_reflection(one: dict[str, Any]) -> None:
 def print_mind(document: dict[str, Any]) -> None:
     """Print what `reflections.show.shown` returns beside the reflections; nothing for what there is not."""
     if document["mantra"] is not None:
-        _headed("mantra", [f"{document['mantra']['on']}: {document['mantra']['text']}"])
-    _headed("questions", [f"{one['question']}  ({one['state']})" for one in document["questions"]])
+        _headed("mantra", [f"{document['mantra']['on']}: {document['mantra']['text']}{_mark(document['mantra'])}"])
+    _headed("questions", [f"{one['question']}  ({one['state']}){_mark(one)}" for one in document["questions"]])
     moved = [one for one in document["persona"]["traits"] if one["version"] > 1 or one["locked"]]
     _headed(
         f"persona: {document['persona']['health']}",
@@ -42,21 +42,25 @@ def print_mind(document: dict[str, Any]) -> None:
     )
     for goal in document["goals"]:
         _headed(
-            f"goal: {goal['title']}  ({goal['state']}, {goal['progress']:.0%})",
+            f"goal: {goal['title']}  ({goal['state']}, {goal['progress']:.0%}){_mark(goal)}",
             [f"{step['description']}  ({step['state']})" for step in goal["steps"]],
         )
     for one in document["episodes"]:
-        _headed(f"episode: {one['title']}  [{', '.join(one['evidence'])}]", [one["narrative"]])
+        _headed(f"episode: {one['title']}  [{', '.join(one['evidence'])}]{_mark(one)}", [one["narrative"]])
         _quotes(one["citations"])
     for place, one in enumerate(document["learnings"]):
         if place == 0:
             click.echo("\nlearnings")
-        _wrapped(f"{one['content']}  [{', '.join(one['evidence'])}]")
+        _wrapped(f"{one['content']}  [{', '.join(one['evidence'])}]{_mark(one)}")
         _quotes(one["citations"])
     _headed(
         "stale: rests on what was taken back since",
         [f"{one['derived']}, because of {one['because']}" for one in document["stale"]],
     )
+
+
+def _mark(one: dict[str, Any]) -> str:
+    return " · tainted" if one["tainted"] else ""
 
 
 def _quotes(citations: list[dict[str, Any]]) -> None:

@@ -45,6 +45,8 @@ def metadata_of(one: Settlement) -> dict[str, Any]:
         shown["words"] = one.cost.words
     if one.outcome == DONE and one.codes:
         shown["dropped_claims"] = len(one.codes)
+    if one.tainted:
+        shown["tainted"] = 1
     if one.reason is not None:
         shown["reason"] = one.reason
     if one.caused is not None:
@@ -121,6 +123,7 @@ def _outcomes(connection: Connection, *conditions: Any, limit: int | None = UNRE
             reflection_id=row.reflection_id,
             retry_at=row.ready_at,
             caused=caused_by(row.cause),
+            tainted=row.tainted,
         )
         for row in rows
     ]

@@ -34,6 +34,7 @@ _FINISH = (
         lease_until=None,
         seconds=bindparam("took"),
         words=bindparam("length"),
+        tainted=bindparam("touched"),
         model_calls=ledger.c.model_calls + bindparam("calls"),
         input_tokens=ledger.c.input_tokens + bindparam("read_tokens"),
         output_tokens=ledger.c.output_tokens + bindparam("written_tokens"),
@@ -95,6 +96,11 @@ class Made(Protocol):
         """Why claims of the answer were dropped from it, a code each."""
         ...
 
+    @property
+    def tainted(self) -> bool:
+        """Whether it was made from something that tried to give an order, or came from an untrusted writer."""
+        ...
+
     def store(self, connection: Connection, claim: Claim, now: datetime) -> Held | None:
         """Insert it, in the transaction that finishes its row; says so where the former version holds on.
 
@@ -147,6 +153,7 @@ class Settlement:
     reflection_id: str | None = None
     retry_at: datetime | None = None
     caused: Caused | None = None
+    tainted: bool = False
 
 
 def settle_done(
@@ -158,25 +165,26 @@ def settle_done(
     None: the claim was lost, nothing is stored. Raises SourceGoneError where a source is gone: to be rolled back.
     """
     codes = list(made.dropped) or None
-    if not _finish(connection, claim, now, cost, state=DONE, codes=codes, reflection_id=made.id):
+    if not _finish(connection, claim, now, cost, state=DONE, codes=codes, reflection_id=made.id, tainted=made.tainted):
         return None
     held = made.store(connection, claim, now)
     if also is not None:
         also(connection)
     if held is not None:
-        return _settle_held(connection, claim, held, cost, made.dropped)
+        return _settle_held(connection, claim, held, cost, made)
     _end_attempt(connection, claim, DONE, cost, codes=codes)
-    return _settlement(claim, DONE, cost, codes=made.dropped, reflection_id=made.id)
+    return _settlement(claim, DONE, cost, codes=made.dropped, reflection_id=made.id, tainted=made.tainted)
 
 
-def _settle_held(connection: Connection, claim: Claim, held: Held, cost: Cost, dropped: tuple[str, ...]) -> Settlement:
+def _settle_held(connection: Connection, claim: Claim, held: Held, cost: Cost, made: Made) -> Settlement:
     connection.execute(
         update(ledger)
         .where(ledger.c.id == claim.id)
         .values(state=UNCHANGED, reason=held.reason, reflection_id=held.head)
     )
-    _end_attempt(connection, claim, UNCHANGED, cost, codes=list(dropped) or None)
-    return _settlement(claim, UNCHANGED, cost, reason=held.reason, codes=dropped, reflection_id=held.head)
+    _end_attempt(connection, claim, UNCHANGED, cost, codes=list(made.dropped) or None)
+    told = {"reason": held.reason, "codes": made.dropped, "reflection_id": held.head, "tainted": made.tainted}
+    return _settlement(claim, UNCHANGED, cost, **told)
 
 
 def settle_unchanged(
@@ -292,6 +300,7 @@ def _finish(
     codes: list[str] | None = None,
     ready_at: datetime | None = None,
     reflection_id: str | None = None,
+    tainted: bool = False,
 ) -> bool:
     # The fence: whoever lost the claim changes nothing, however late it comes.
     finished = connection.execute(
@@ -307,6 +316,7 @@ def _finish(
             "made": reflection_id,
             "took": cost.seconds,
             "length": cost.words,
+            "touched": tainted,
             "calls": cost.model_calls,
             "read_tokens": cost.input_tokens,
             "written_tokens": cost.output_tokens,

@@ -80,6 +80,7 @@ def _goals(connection: Connection, user_id: str, limit: int) -> list[dict[str, A
             "progress": float(row.progress),
             "priority": float(row.priority),
             "evidence": [row.origin, *row.evidence],
+            "tainted": row.tainted,
             "steps": steps.get(row.id, []),
             "created_at": row.created_at,
         }
@@ -115,6 +116,7 @@ def _episodes(connection: Connection, user_id: str, limit: int) -> list[dict[str
             "begins_at": row.begins_at,
             "ends_at": row.ends_at,
             "model": row.model,
+            "tainted": row.tainted,
         }
         for row in rows
     ]
@@ -138,6 +140,7 @@ def _learnings(connection: Connection, user_id: str, limit: int) -> list[dict[st
             "evidence": row.evidence,
             "citations": row.citations or [],
             "model": row.model,
+            "tainted": row.tainted,
         }
         for row in rows
     ]
@@ -168,6 +171,7 @@ def _mantra(connection: Connection, user_id: str) -> dict[str, Any] | None:
         "version": newest.version,
         "evidence": [f"reflection:{newest.reflection_id}"],
         "model": newest.model,
+        "tainted": newest.tainted,
         "created_at": newest.created_at,
         "history": [{"text": row.text, "on": row.on, "version": row.version} for row in former],
     }
@@ -189,6 +193,7 @@ def _reflection(row: Any) -> dict[str, Any]:
         "emotional_state": row.emotional_state,
         "trait_changes": row.trait_changes,
         "model": row.model,
+        "tainted": row.tainted,
         "timezone": row.zone,
         "zone_rules": row.zone_rules,
         "window": [row.window_start, row.window_end],

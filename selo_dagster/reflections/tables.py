@@ -81,6 +81,7 @@ reflection_ledger = Table(
     Column("output_tokens", Integer, nullable=False, server_default=text("0")),
     Column("words", Integer),
     Column("reflection_id", String(32)),
+    Column("tainted", Boolean, nullable=False, server_default=text("false"), comment="what it made is"),
     Column("cause", Document, comment="what asked for it, for kinds that something causes: rule, memories, context"),
     UniqueConstraint("user_id", "kind", "key"),
     CheckConstraint(f"state IN ({_STATE_LIST})", name="state_known"),
@@ -120,6 +121,12 @@ reflection_ledger = Table(
         "id",
         postgresql_where=text("ready_at IS NOT NULL AND cause IS NOT NULL"),
         sqlite_where=text("ready_at IS NOT NULL AND cause IS NOT NULL"),
+    ),
+    Index(
+        "ix_reflection_ledger_tainted",
+        "settled_at",
+        postgresql_where=text("tainted"),
+        sqlite_where=text("tainted"),
     ),
     Index("ix_reflection_ledger_run", "run_id"),
     Index("ix_reflection_ledger_kind_on", "kind", "on", "state"),
@@ -167,6 +174,13 @@ reflections = Table(
     Column("window_start", UTCDateTime, nullable=False),
     Column("window_end", UTCDateTime, nullable=False),
     Column("input_hash", String(64), nullable=False, comment="SHA-256 of what the model was shown"),
+    Column(
+        "tainted",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="made from what tried to give an order, or is untrusted",
+    ),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     Column("head", Boolean, nullable=False, server_default=text("true"), comment="the version that holds"),
     Column(
@@ -224,6 +238,13 @@ mantras = Table(
     Column("text", Text, nullable=False),
     Column("reflection_id", String(32), ForeignKey("reflections.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("model", String(120), nullable=False),
+    Column(
+        "tainted",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="made from what tried to give an order, or is untrusted",
+    ),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     UniqueConstraint("user_id", "on", "version"),
 )

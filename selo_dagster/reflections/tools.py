@@ -33,6 +33,7 @@ def tools_for(store: Store, settings: Settings, clock: Clock, kind: Kind, *, ran
         breaker=breaker_of(settings),
         budget=budget_of(settings),
         cheaper=cheaper_model(settings, chance),
+        redaction=settings.redact,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from selo_dagster.llm import citations, figures
 from selo_dagster.llm.citations import Passage, Sources
+from selo_dagster.llm.trust.refusals import HINTS as REFUSALS
 from selo_dagster.reflections.answer import (
     CONTENT_LIMIT,
     INSIGHT_LIMIT,
@@ -181,6 +182,7 @@ _HINTS: Final = {
     "mantra_not_one_line": "the mantra must be one line",
     "mantra_quoted": "the mantra must not stand in quotation marks",
     "forbidden_token": "it spoke of prompts, models or rules",
+    **REFUSALS,
 }
 
 

@@ -17,6 +17,10 @@ from selo_dagster.llm.citations import Sources, resting_on
 from selo_dagster.llm.errors import ModelError
 from selo_dagster.llm.opening import cheaper_model, language_model
 from selo_dagster.llm.protocol import Completion, CompletionRequest, Evidence, LanguageModel, Task
+from selo_dagster.llm.trust import refusals
+from selo_dagster.llm.trust.refusals import refused_in, strings_of
+from selo_dagster.llm.trust.veil import Veil, hidden_from
+from selo_dagster.reflections.trusted import called
 from selo_dagster.sagas.definition import Retry
 from selo_dagster.sagas.given import RefusedError, TransientError
 from selo_dagster.sagas.paying import Payer, payer_now
@@ -34,7 +38,7 @@ ASK_RETRY: Final = Retry(attempts=3, base_s=5.0, cap_s=60.0)
 LONGEST_MODEL: Final = 200
 """Characters of a model's name that are stored beside what it wrote."""
 
-HINTS: Final = {**citations.HINTS, **figures.HINTS}
+HINTS: Final = {**citations.HINTS, **figures.HINTS, **refusals.HINTS}
 CORRECTION: Final = "Your answer did not fit: {codes}. Answer again with one JSON document that fits."
 
 
@@ -43,6 +47,7 @@ class Question(Generic[AnswerT]):
     """What is asked. checks: each returns a code for an answer that it refuses; citations are checked anyway.
 
     words: accepted number of words of the main text, inclusive; subject: the person's name; covers: in words.
+    region: the country in which they live, as ISO 3166 two letters, by which telephone numbers are known.
     """
 
     task: Task
@@ -55,6 +60,7 @@ class Question(Generic[AnswerT]):
     words: tuple[int, int]
     persona: dict[str, float] | None = None
     checks: Sequence[Callable[[AnswerT], str | None]] = ()
+    region: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,17 +86,20 @@ def ask(question: Question[AnswerT]) -> Answered[AnswerT]:
     if not question.evidence:
         raise RefusedError("nothing to ask about")
     settings = process_settings()
-    request = _request(question, settings.call_timeout_s)
+    model = language_model(settings, SystemRandom())
+    # What the usual model must not see, a cheaper one is not shown either.
+    veil = Veil(hidden_from(settings.redact, in_process=model.in_process), question.region)
+    request = _request(question, settings.call_timeout_s, veil)
     payer = payer_now()
     if payer is None:
-        return asyncio.run(_asked(language_model(settings, SystemRandom()), question, request, settings.call_timeout_s))
+        return asyncio.run(_asked(model, question, request, veil, settings.call_timeout_s))
     tab = payer.begin(request)
     try:
-        usual = not tab.model
-        model = language_model(settings, SystemRandom()) if usual else cheaper_model(settings, SystemRandom())
-        assert model is not None  # noqa: S101 - only a budget that names one has room in it
+        cheaper = cheaper_model(settings, SystemRandom()) if tab.model else model
+        assert cheaper is not None  # noqa: S101 - only a budget that names one has room in it
         paid = _Paid(payer, tab)
-        return asyncio.run(_asked(model, question, replace(request, once=True), settings.call_timeout_s, paid))
+        once = replace(request, once=True)
+        return asyncio.run(_asked(cheaper, question, once, veil, settings.call_timeout_s, paid))
     except Exception as broken:
         tab.broke(broken)
         raise
@@ -110,18 +119,19 @@ async def _asked(
     model: LanguageModel,
     question: Question[AnswerT],
     request: CompletionRequest,
+    veil: Veil,
     call_s: float,
     paid: _Paid | None = None,
 ) -> Answered[AnswerT]:
     sources = Sources({one.alias: one.text for one in question.evidence})
     try:
-        completion = await _call(model, request, call_s, paid)
+        completion = _lifted(await _call(model, request, call_s, paid), veil)
         answer, codes = _read(question, completion, sources)
         if answer is None and model.corrigible:
             said = CORRECTION.format(codes=", ".join(HINTS.get(code, code) for code in codes))
             told = replace(request, correction=said)
             if paid is None or paid.payer.another(paid.tab, told):
-                completion = await _call(model, told, call_s, paid)
+                completion = _lifted(await _call(model, told, call_s, paid), veil)
                 answer, codes = _read(question, completion, sources)
     finally:
         await model.aclose()
@@ -142,14 +152,20 @@ async def _call(model: LanguageModel, request: CompletionRequest, call_s: float,
     return completion
 
 
-def _request(question: Question[AnswerT], call_s: float) -> CompletionRequest:
+def _lifted(completion: Completion, veil: Veil) -> Completion:
+    return replace(completion, text=veil.lifted(completion.text))
+
+
+def _request(question: Question[AnswerT], call_s: float, veil: Veil) -> CompletionRequest:
     return CompletionRequest(
         task=question.task,
         kind=question.kind,
         instructions=question.instructions,
-        subject=question.subject,
+        subject=veil.over(called(question.subject)[0]),
         covers=question.covers,
-        evidence=question.evidence,
+        evidence=tuple(
+            replace(one, text=veil.over(one.text), tags=tuple(map(veil.over, one.tags))) for one in question.evidence
+        ),
         schema=schema_of(question.answer, [one.alias for one in question.evidence]),
         words=question.words,
         deadline_s=call_s,
@@ -169,7 +185,8 @@ def _read(question: Question[AnswerT], completion: Completion, sources: Sources)
     held, dropped = answer.held(sources, _beside(question))
     if held is None:
         return None, list(dict.fromkeys(dropped))
-    codes = [code for check in question.checks if (code := check(held)) is not None]
+    told = refused_in(strings_of(held.model_dump()), [one.text for one in question.evidence])
+    codes = [*told, *(code for check in question.checks if (code := check(held)) is not None)]
     return (None, codes) if codes else (held, [])
 
 

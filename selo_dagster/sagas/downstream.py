@@ -69,8 +69,11 @@ class Downstream:
         former = _former(connection, claim, made.id) if again else []
         self._undo(connection, claim.user_id, former, now)
         source = f"reflection:{made.id}"
+        if made.tainted and self._settings.tainted_changes == "hold":
+            return
         if made.trait_changes:
-            self._evolve(connection, claim.user_id, kind, now, source, made.id, made.trait_changes, made.model)
+            wishes, tainted = made.trait_changes, made.tainted
+            self._evolve(connection, claim.user_id, kind, now, source, made.id, wishes, made.model, tainted=tainted)
         if self._plans(claim.kind):
             self._plan(connection, claim, now, source, made.actions, former)
 
@@ -88,7 +91,9 @@ class Downstream:
         there = {one.what for one in asked if one.in_force}
         if row.trait_changes and PERSONA not in there:
             kind, wishes = KINDS[row.kind].caused_by(None), row.trait_changes
-            self._evolve(connection, row.user_id, kind, now, source, row.id, wishes, row.model, times)
+            self._evolve(
+                connection, row.user_id, kind, now, source, row.id, wishes, row.model, times, tainted=row.tainted
+            )
         if self._plans(row.kind) and GOAL not in there:
             self._plan(connection, row, now, source, row.actions, former, times)
 
@@ -106,6 +111,8 @@ class Downstream:
         wishes: Sequence[dict[str, Any]],
         model: str,
         times: int = 0,
+        *,
+        tainted: bool = False,
     ) -> None:
         prompt = prompt_version(kind)
         if self._settings.persona_path == "direct":
@@ -113,7 +120,18 @@ class Downstream:
             applied = evolve(connection, user_id, evolution_id, [Wish(**wish) for wish in wishes])
             record(
                 connection,
-                Record(evolution_id, user_id, source, [source], CONFIDENCE, model, prompt, applied, now),
+                Record(
+                    evolution_id,
+                    user_id,
+                    source,
+                    [source],
+                    CONFIDENCE,
+                    model,
+                    prompt,
+                    applied,
+                    now,
+                    tainted=tainted,
+                ),
             )
             return
         given = {

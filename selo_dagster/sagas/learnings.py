@@ -17,6 +17,7 @@ from selo_dagster.sagas.asking import LONGEST_MODEL
 from selo_dagster.sagas.given import Done, Effect, Given, id_from
 from selo_dagster.sagas.handed import Handed
 from selo_dagster.sagas.sources import Quoted, gone_of
+from selo_dagster.sagas.taint import is_tainted
 
 KEPT: Final = "kept"
 MOST_SOURCES: Final = 20
@@ -65,14 +66,18 @@ def learned(answer: Learnings, resting: Callable[[Sequence[Cited]], Mapping[str,
     ]
 
 
-def keep_learnings(given: Given, *, source: str, model: str, learnings: Sequence[KeptLearning]) -> list[str]:
+def keep_learnings(
+    given: Given, *, source: str, model: str, learnings: Sequence[KeptLearning], tainted: bool = False
+) -> list[str]:
     """Insert what is sure enough and not kept already; returns the ids, the same for every try of the step.
 
     source: `reflection:ID` or `conversation:ID`. Less than LEAST_CONFIDENCE is left out, and so is what says the same
     as something kept of this person, apart from case, spaces and the end of the sentence, or rests on what is gone.
+    tainted: what was read for them was; what a tainted reflection understood is as well.
     """
     there = _kept_texts(given.connection, given.user_id)
     gone = gone_of(given.connection, given.user_id, (name for one in learnings for name in one.evidence))
+    marked = tainted or is_tainted(given.connection, given.user_id, source)
     rows = []
     for place, one in enumerate(learnings):
         said = same_text(one.text)
@@ -93,6 +98,7 @@ def keep_learnings(given: Given, *, source: str, model: str, learnings: Sequence
                 "citations": [cited.model_dump() for cited in one.citations],
                 "model": model[:LONGEST_MODEL],
                 "state": KEPT,
+                "tainted": marked,
                 "created_at": given.now,
             }
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final, Literal
 
@@ -14,7 +13,7 @@ from selo_dagster.llm.protocol import Evidence
 from selo_dagster.people.history import is_zone
 from selo_dagster.people.tables import users
 from selo_dagster.people.zones import local_date, local_label
-from selo_dagster.reflections.context import Source
+from selo_dagster.reflections.context import Source, cut
 from selo_dagster.reflections.standing import standing
 from selo_dagster.sagas.handed import Handed
 
@@ -23,7 +22,10 @@ NO_ZONE: Final = "UTC"
 
 
 class ReadSource(Handed):
-    """One source as a step has read it. name: `message:ID`; local: its date and time where the person lives."""
+    """One source as a step has read it. name: `message:ID`; local: its date and time where the person lives.
+
+    told, tainted: as in `reflections.context.Source`.
+    """
 
     name: str
     text: str
@@ -34,6 +36,13 @@ class ReadSource(Handed):
     importance: float | None = None
     tags: tuple[str, ...] = ()
     kind: str | None = None
+    told: str | None = None
+    tainted: bool = False
+
+    @property
+    def as_told(self) -> str:
+        """The text as it may be shown."""
+        return self.text if self.told is None else self.told
 
 
 class Quoted(Handed):
@@ -73,6 +82,8 @@ def as_read(sources: Iterable[Source], zone: str) -> list[ReadSource]:
             importance=one.importance,
             tags=tuple(map(_storable, one.tags)),
             kind=None if one.kind is None else _storable(one.kind),
+            told=None if one.told is None else _storable(one.told),
+            tainted=one.tainted,
         )
         for one in sources
     ]
@@ -86,12 +97,12 @@ def newest_within(newest_first: Iterable[Source], budget: int) -> list[Source]:
     kept: list[Source] = []
     left = budget
     for one in newest_first:
-        if len(one.text) > left:
+        if len(one.as_told) > left:
             if not kept:
-                kept.append(replace(one, text=one.text[:budget]))
+                kept.append(cut(one, budget))
             break
         kept.append(one)
-        left -= len(one.text)
+        left -= len(one.as_told)
     return kept[::-1]
 
 
@@ -107,7 +118,7 @@ def evidence_of(under: Mapping[str, ReadSource]) -> tuple[Evidence, ...]:
             alias=alias,
             source=one.source,
             role=one.role,
-            text=one.text,
+            text=one.as_told,
             at=one.at,
             local=one.local,
             importance=one.importance,

@@ -42,6 +42,7 @@ class Story(Handed):
     begins_at: datetime
     ends_at: datetime
     model: str
+    tainted: bool = False
 
 
 def store_story(given: Given, story: Story) -> tuple[str, bool]:
@@ -73,6 +74,7 @@ def store_story(given: Given, story: Story) -> tuple[str, bool]:
             begins_at=story.begins_at,
             ends_at=story.ends_at,
             model=story.model[:LONGEST_MODEL],
+            tainted=story.tainted,
             created_at=given.now,
         )
     )

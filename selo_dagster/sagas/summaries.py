@@ -28,6 +28,7 @@ class Former(Handed):
     version: int
     saga_id: str
     model: str
+    tainted: bool = False
     at: datetime
 
 
@@ -40,7 +41,7 @@ class Written(Handed):
 
 
 def write_summary(
-    given: Given, conversation: str, *, summary: str, topics: Sequence[str], messages: int, model: str
+    given: Given, conversation: str, *, summary: str, topics: Sequence[str], messages: int, model: str, tainted: bool
 ) -> Written:
     """Write a summary as the next version; returns what its undo needs. messages: how many it covers."""
     before = _there(given.connection, conversation)
@@ -52,6 +53,7 @@ def write_summary(
         "version": version,
         "saga_id": given.saga_id,
         "model": model[:LONGEST_MODEL],
+        "tainted": tainted,
         "at": given.now,
     }
     if before is None:

@@ -86,6 +86,7 @@ class FakeModel:
     name: str = "fake"
     capacity: int | None = None
     corrigible: bool = False
+    in_process: bool = False
     closed: bool = False
     asked: list[CompletionRequest] = field(default_factory=list)
 

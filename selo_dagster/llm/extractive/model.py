@@ -45,6 +45,11 @@ class ExtractiveModel:
         return None
 
     @property
+    def in_process(self) -> bool:
+        """True: nothing leaves it."""
+        return True
+
+    @property
     def corrigible(self) -> bool:
         """False: the same request gives the same answer."""
         return False

@@ -31,6 +31,7 @@ METRICS: Final[dict[str, str]] = {
     "selo_last_settled_timestamp_seconds": "When an obligation of a kind was settled last.",
     "selo_model_calls_total": "Calls of the model so far.",
     "selo_model_tokens_total": "Tokens as counted by the model's server.",
+    "selo_tainted": "Obligations of the last day that made something from hostile or untrusted text.",
     "selo_events_unseen": "Events that the triggers have not read.",
     "selo_events_parked": "Events that could not be judged and wait for a person.",
     "selo_sagas": "Sagas by type and state.",
@@ -138,6 +139,7 @@ def _of_kinds(connection: Connection, kinds: Mapping[str, Any]) -> Iterator[Metr
     for metric, field in (
         ("selo_obligations_ready", "ready"),
         ("selo_lag_seconds", "lag_s"),
+        ("selo_tainted", "tainted"),
         ("selo_lag_target_seconds", "lag_target_s"),
     ):
         yield _gauge(metric, {(name,): kind[field] for name, kind in kinds.items()}, "kind")

@@ -38,6 +38,7 @@ def enqueue(
     model: str,
     now: datetime,
     new_id: Callable[[], str],
+    tainted: bool = False,
 ) -> list[str]:
     """Insert those of `drafts` that are new, the most urgent first, as many as there is room for; returns their ids.
 
@@ -62,7 +63,14 @@ def enqueue(
         days.add(available_at.date())
         rows.append(_row(draft, available_at) | {"id": new_id()})
     if rows:
-        shared = {"user_id": user_id, "ledger_id": ledger_id, "on": on, "model": model, "created_at": now}
+        shared = {
+            "user_id": user_id,
+            "ledger_id": ledger_id,
+            "on": on,
+            "model": model,
+            "tainted": tainted,
+            "created_at": now,
+        }
         connection.execute(insert(questions), [row | shared for row in rows])
     return [row["id"] for row in rows]
 

@@ -219,7 +219,7 @@ def listed(connection: Connection, user_id: str, *, all_states: bool = False, li
     shown = ("id", "question", "topic", "priority", "state", "on")
     instants = ("available_at", "expires_at", "delivered_at", "closed_at")
     return [
-        {name: getattr(row, name) for name in (*shown, *instants, "evidence")}
+        {name: getattr(row, name) for name in (*shown, *instants, "evidence", "tainted")}
         | {"citations": row.citations or [], "answer": row.answer_id}
         for row in rows
     ]

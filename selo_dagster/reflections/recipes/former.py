@@ -25,6 +25,7 @@ def heads_of(connection: Connection, kind: str, user_ids: Sequence[str], first: 
                 reflections.c.on,
                 reflections.c.window_end,
                 reflections.c.themes,
+                reflections.c.tainted,
                 func.substr(reflections.c.content, 1, SOURCE_CHARACTERS).label("text"),
             )
             .where(
@@ -40,7 +41,8 @@ def heads_of(connection: Connection, kind: str, user_ids: Sequence[str], first: 
 
 def source_of(row: Any) -> Source:
     """Return a former reflection as a source; it stands at the last instant of what it covered."""
-    return Source("reflection", row.id, row.text, row.window_end - timedelta(microseconds=1), tags=tuple(row.themes))
+    at = row.window_end - timedelta(microseconds=1)
+    return Source("reflection", row.id, row.text, at, tags=tuple(row.themes), tainted=row.tainted)
 
 
 def earlier_texts(connection: Connection, user_id: str, before: Any, limit: int) -> tuple[str, ...]:

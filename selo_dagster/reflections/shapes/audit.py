@@ -26,6 +26,7 @@ class MadeAudit:
     report: Report
     words: int | None = None
     dropped: tuple[str, ...] = ()
+    tainted: bool = False
 
     def store(self, connection: Connection, claim: Claim, now: datetime) -> None:
         """Insert it as the next version of its date."""

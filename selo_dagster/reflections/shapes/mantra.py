@@ -39,6 +39,7 @@ class MadeMantra:
     reflection_id: str
     model: str
     dropped: tuple[str, ...] = ()
+    tainted: bool = False
 
     def store(self, connection: Connection, claim: Claim, now: datetime) -> None:
         """Insert it as the next version of its date; the former lines stay as history."""
@@ -54,6 +55,7 @@ class MadeMantra:
                 text=self.text,
                 reflection_id=self.reflection_id,
                 model=self.model,
+                tainted=self.tainted,
                 created_at=now,
             )
         )
@@ -119,7 +121,7 @@ class MantraShape:
         if codes:
             return Rejected(codes, text, len(line.split()))
         source = next(one for one in prompt.shown.values() if one.source == "reflection")
-        return MadeMantra(new_id(), len(line.split()), line, source.id, model)
+        return MadeMantra(new_id(), len(line.split()), line, source.id, model, tainted=context.tainted)
 
     def computed(self, context: Context, new_id: Callable[[], str]) -> Made | Nothing:
         """Never: a mantra is a model's."""

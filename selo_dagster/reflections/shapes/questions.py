@@ -37,6 +37,7 @@ class MadeQuestions:
     model: str
     new_id: Callable[[], str]
     dropped: tuple[str, ...] = ()
+    tainted: bool = False
 
     def store(self, connection: Connection, claim: Claim, now: datetime) -> None:
         """Queue those that are still new; the queue itself refuses what it holds already.
@@ -54,6 +55,7 @@ class MadeQuestions:
             model=self.model,
             now=now,
             new_id=self.new_id,
+            tainted=self.tainted,
         )
 
 
@@ -125,7 +127,7 @@ class QuestionsShape:
             return Rejected(tuple(dropped), text) if dropped else Nothing(UNCHANGED, Reason.NOTHING_TO_ASK)
         chosen = tuple(kept[: context.room])
         words = sum(len(one.question.split()) for one in chosen)
-        return MadeQuestions(new_id(), words, chosen, model, new_id, tuple(dropped))
+        return MadeQuestions(new_id(), words, chosen, model, new_id, tuple(dropped), context.tainted)
 
     def computed(self, context: Context, new_id: Callable[[], str]) -> Made | Nothing:
         """Never: questions are a model's."""

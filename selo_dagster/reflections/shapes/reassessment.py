@@ -28,6 +28,7 @@ class MadeReassessment:
     model: str = MODEL
     words: int | None = None
     dropped: tuple[str, ...] = ()
+    tainted: bool = False
 
     def store(self, connection: Connection, claim: Claim, now: datetime) -> None:
         """Store nothing: the wishes are the input of the evolution that is asked for in the same transaction."""

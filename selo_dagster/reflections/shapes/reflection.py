@@ -37,6 +37,7 @@ _STORED: Final = (
     "window_start",
     "window_end",
     "input_hash",
+    "tainted",
 )
 
 
@@ -65,6 +66,7 @@ class MadeReflection:
     sources: tuple[tuple[str, str, Literal["cited", "read", "dropped"]], ...]
     late_days: tuple[date, ...] = ()
     dropped: tuple[str, ...] = ()
+    tainted: bool = False
 
     def store(self, connection: Connection, claim: Claim, now: datetime) -> Held | None:
         """Insert the reflection as its next version, with its sources; late days that it read are late no more.
@@ -133,7 +135,7 @@ def _made(verdict: Verdict, model: str, prompt: Prompt, context: Context, new_id
     read = tuple(
         (source.source, source.id, "cited" if alias in cited else "read") for alias, source in prompt.shown.items()
     )
-    dropped = tuple((source.source, source.id, "dropped") for source in context.dropped)
+    dropped = tuple((source.source, source.id, "dropped") for source in (*context.dropped, *context.withheld))
     return MadeReflection(
         id=new_id(),
         words=answer.words,
@@ -156,6 +158,7 @@ def _made(verdict: Verdict, model: str, prompt: Prompt, context: Context, new_id
         sources=(*read, *dropped),  # type: ignore[arg-type]
         late_days=context.late_days,
         dropped=verdict.dropped,
+        tainted=context.tainted,
     )
 
 

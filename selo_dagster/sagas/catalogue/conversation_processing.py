@@ -18,7 +18,9 @@ from selo_dagster.llm.answers import Learnings, Summary
 from selo_dagster.memory.client import write
 from selo_dagster.memory.lines import Content, Id, Instant
 from selo_dagster.memory.tables import conversations, messages
+from selo_dagster.people.zones import country_of
 from selo_dagster.reflections.recipes.sources import as_source, columns_of
+from selo_dagster.reflections.trusted import parted
 from selo_dagster.sagas.asking import ASK_RETRY, ASK_TIMEOUT_S, Question, ask
 from selo_dagster.sagas.definition import Compensation, Saga, Step
 from selo_dagster.sagas.given import Done, Effect, Given, RefusedError, TransientError
@@ -93,10 +95,16 @@ class Which(Handed):
 
 
 class Read(Handed):
-    """What was said, oldest first, as far as there is room for it. subject: the person's name."""
+    """What was said, oldest first, as far as there is room for it. subject: the person's name.
+
+    tainted: something of it tried to give an order; what said nothing else is left out. region: as in
+    `asking.Question`.
+    """
 
     subject: str
     messages: list[ReadSource]
+    tainted: bool = False
+    region: str | None = None
 
 
 class Learned(Handed):
@@ -104,6 +112,7 @@ class Learned(Handed):
 
     learnings: list[KeptLearning]
     model: str
+    tainted: bool = False
 
 
 class SummedUp(Handed):
@@ -113,6 +122,7 @@ class SummedUp(Handed):
     topics: list[str]
     covered: int
     model: str
+    tainted: bool = False
 
 
 class Keeping(Handed):
@@ -121,6 +131,7 @@ class Keeping(Handed):
     conversation: str
     learnings: list[KeptLearning]
     model: str
+    tainted: bool
 
 
 class Summing(Handed):
@@ -131,6 +142,7 @@ class Summing(Handed):
     topics: list[str]
     covered: int
     model: str
+    tainted: bool
 
 
 class Summed(Handed):
@@ -189,8 +201,16 @@ def read(given: Given, which: Which) -> Read:
     if not rows:
         raise RefusedError("nothing was said")
     person = person_of(given.connection, given.user_id)
-    kept = newest_within((as_source(messages, row) for row in rows), process_settings().context_characters)
-    return Read(subject=person.name, messages=as_read(kept, person.zone))
+    told, withheld = parted([as_source(messages, row) for row in rows])
+    if not told:
+        raise RefusedError("nothing was said but orders")
+    kept = newest_within(told, process_settings().context_characters)
+    return Read(
+        subject=person.name,
+        messages=as_read(kept, person.zone),
+        tainted=bool(withheld) or any(one.tainted for one in kept),
+        region=country_of(person.zone),
+    )
 
 
 def learn(_given: Given, said: Read) -> Learned:
@@ -206,10 +226,12 @@ def learn(_given: Given, said: Read) -> Learned:
             evidence=evidence_of(under),
             answer=Learnings,
             words=LEARNING_WORDS,
+            region=said.region,
         )
     )
     return Learned(
         model=answered.model,
+        tainted=said.tainted,
         learnings=learned(answered.answer, lambda cited: answered.resting_on(cited, lambda alias: under[alias].name)),
     )
 
@@ -227,10 +249,17 @@ def summarise(_given: Given, said: Read) -> SummedUp:
             answer=Summary,
             words=SUMMARY_WORDS,
             checks=(_summary_words,),
+            region=said.region,
         )
     )
     answer = answered.answer
-    return SummedUp(summary=answer.summary, topics=answer.topics, covered=len(said.messages), model=answered.model)
+    return SummedUp(
+        summary=answer.summary,
+        topics=answer.topics,
+        covered=len(said.messages),
+        model=answered.model,
+        tainted=said.tainted,
+    )
 
 
 def _summary_words(answer: Summary) -> str | None:
@@ -241,7 +270,9 @@ def _summary_words(answer: Summary) -> str | None:
 def keep(given: Given, keeping: Keeping) -> Done:
     """Keep what was learned."""
     source = f"conversation:{keeping.conversation}"
-    ids = keep_learnings(given, source=source, model=keeping.model, learnings=keeping.learnings)
+    ids = keep_learnings(
+        given, source=source, model=keeping.model, learnings=keeping.learnings, tainted=keeping.tainted
+    )
     return kept(ids)
 
 
@@ -259,6 +290,7 @@ def keep_summary(given: Given, summing: Summing) -> Done:
         topics=summing.topics,
         messages=summing.covered,
         model=summing.model,
+        tainted=summing.tainted,
     )
     before = None if written.before is None else written.before.version
     effect = Effect(f"conversation_summaries:{summing.conversation}", before, written.version)

@@ -13,10 +13,11 @@ from selo_dagster.memory.episodes import LEAST_WORDS, MOST_WORDS, episodes
 from selo_dagster.memory.lines import Instant
 from selo_dagster.memory.tables import memories, messages
 from selo_dagster.people.persona import traits_of
-from selo_dagster.people.zones import local_date, local_label
+from selo_dagster.people.zones import country_of, local_date, local_label
 from selo_dagster.reflections.context import Source, date_in_words, packed
 from selo_dagster.reflections.recipes.sources import as_source, columns_of, kept
 from selo_dagster.reflections.tables import reflections
+from selo_dagster.reflections.trusted import parted
 from selo_dagster.sagas.asking import ASK_RETRY, ASK_TIMEOUT_S, Question, ask
 from selo_dagster.sagas.definition import Compensation, Saga, Step
 from selo_dagster.sagas.given import Done, Effect, Given, RefusedError
@@ -55,6 +56,8 @@ class Gathered(Handed):
     covers: str
     sources: list[ReadSource]
     persona: dict[str, float]
+    tainted: bool = False
+    region: str | None = None
 
 
 class Stored(Handed):
@@ -82,9 +85,10 @@ def gather(given: Given, wanted: EpisodeInput) -> Gathered:
         *_of(given, memories, since, MOST_MEMORIES),
         *_thoughts(given, since, int(room * ROOM_FOR_REFLECTIONS) // MOST_REFLECTIONS),
     ]
-    if not any(one.theirs for one in found):
+    told, withheld = parted(found)
+    if not any(one.theirs for one in told):
         raise RefusedError("nothing to tell of")
-    sources, _ = packed(found, room)
+    sources, _ = packed(told, room)
     person = person_of(given.connection, given.user_id)
     traits = traits_of(given.connection, [given.user_id])[given.user_id]
     return Gathered(
@@ -92,6 +96,8 @@ def gather(given: Given, wanted: EpisodeInput) -> Gathered:
         covers=_covers(sources[0].at, sources[-1].at, person.zone),
         sources=as_read(sources, person.zone),
         persona={trait.name: trait.value for trait in traits},
+        tainted=bool(withheld) or any(one.tainted for one in sources),
+        region=country_of(person.zone),
     )
 
 
@@ -126,6 +132,7 @@ def _thoughts(given: Given, since: datetime, characters: int) -> list[Source]:
             func.substr(reflections.c.content, 1, characters).label("text"),
             reflections.c.created_at,
             reflections.c.kind,
+            reflections.c.tainted,
         )
         .where(
             reflections.c.user_id == given.user_id,
@@ -136,7 +143,7 @@ def _thoughts(given: Given, since: datetime, characters: int) -> list[Source]:
         .order_by(reflections.c.created_at.desc(), reflections.c.id)
         .limit(MOST_REFLECTIONS)
     )
-    return [Source("reflection", row.id, row.text, row.created_at, kind=row.kind) for row in rows]
+    return [Source("reflection", row.id, row.text, row.created_at, kind=row.kind, tainted=row.tainted) for row in rows]
 
 
 def _covers(begin: datetime, end: datetime, zone: str) -> str:
@@ -167,6 +174,7 @@ def narrate(_given: Given, gathered: Gathered) -> Story:
             words=(LEAST_WORDS, MOST_WORDS),
             persona=gathered.persona,
             checks=(_word_count,),
+            region=gathered.region,
         )
     )
     told = answered.answer
@@ -181,6 +189,7 @@ def narrate(_given: Given, gathered: Gathered) -> Story:
         begins_at=min(times),
         ends_at=max(times),
         model=answered.model,
+        tainted=gathered.tainted,
     )
 
 

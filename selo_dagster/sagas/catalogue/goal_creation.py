@@ -15,6 +15,7 @@ from selo_dagster.reflections.questions.tables import relationship_questions
 from selo_dagster.sagas.definition import Compensation, Saga, Step
 from selo_dagster.sagas.given import Done, Effect, Given, RefusedError, id_from
 from selo_dagster.sagas.handed import Handed, all_of
+from selo_dagster.sagas.taint import is_tainted
 
 ASK_AFTER: Final = timedelta(days=7)
 EXPIRES_AFTER: Final = timedelta(days=60)
@@ -113,6 +114,7 @@ def make_goal(given: Given, wanted: GoalInput) -> Done:
             origin=wanted.origin,
             priority=wanted.priority,
             state=ACTIVE,
+            tainted=is_tainted(given.connection, given.user_id, wanted.origin),
             created_at=given.now,
         )
     )
@@ -241,6 +243,7 @@ def ask(given: Given, wanted: AskInput) -> Done:
             expires_at=given.now + EXPIRES_AFTER,
             created_at=given.now,
             model="goal_creation",
+            tainted=is_tainted(given.connection, given.user_id, _source(wanted.goal_id)),
         )
     )
     return Done(

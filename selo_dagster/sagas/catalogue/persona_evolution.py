@@ -15,6 +15,7 @@ from selo_dagster.people.devolution import devolve, mark_reversed
 from selo_dagster.people.evolution import Applied, Record, Wish, evolve, record
 from selo_dagster.people.tables import users
 from selo_dagster.people.trait_rules import MOST_TRAITS
+from selo_dagster.people.zones import country_of
 from selo_dagster.reflections.tables import reflections
 from selo_dagster.sagas.asking import ASK_RETRY, ASK_TIMEOUT_S, Question, ask
 from selo_dagster.sagas.definition import Compensation, Saga, Step
@@ -31,6 +32,7 @@ from selo_dagster.sagas.learnings import (
 )
 from selo_dagster.sagas.sources import Quoted
 from selo_dagster.sagas.stale import mark_stale
+from selo_dagster.sagas.taint import is_tainted
 
 LEARNING: Final = (
     "You are a companion who has reflected on the person named below. From the insights, say what is to be learned of "
@@ -89,6 +91,7 @@ class Read(Handed):
     subject: str = ""
     at: datetime | None = None
     insights: list[Insight] = Field(default=[])
+    region: str | None = None
 
 
 class Learned(Handed):
@@ -169,7 +172,7 @@ def read_reflection(given: Given, which: Which) -> Read:
     if which.reflection is None:
         return Read()
     row = given.connection.execute(
-        select(reflections.c.insights, reflections.c.created_at, users.c.name)
+        select(reflections.c.insights, reflections.c.created_at, reflections.c.zone, users.c.name)
         .join(users, users.c.id == reflections.c.user_id)
         .where(reflections.c.id == which.reflection, reflections.c.user_id == given.user_id)
     ).one_or_none()
@@ -182,6 +185,7 @@ def read_reflection(given: Given, which: Which) -> Read:
             Insight(text=one["text"], evidence=one["evidence"], citations=one.get("citations", []))
             for one in row.insights
         ],
+        region=country_of(row.zone),
     )
 
 
@@ -212,6 +216,7 @@ def learn(_given: Given, read: Read) -> Learned:
             ),
             answer=Learnings,
             words=(1, 60),
+            region=read.region,
         )
     )
     return Learned(
@@ -276,6 +281,7 @@ def record_evolution(given: Given, recording: Recording) -> Done:
             applied=[Applied(**one.model_dump()) for one in recording.changes],
             now=given.now,
             saga_id=given.saga_id,
+            tainted=is_tainted(given.connection, given.user_id, recording.source),
         ),
     )
     made = Recorded(evolution_id=evolution_id)

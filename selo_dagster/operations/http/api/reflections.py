@@ -34,7 +34,8 @@ class Wanted(Paged):
 class ObligationTold(Told):
     """One obligation: this person, this kind, this local date.
 
-    version: the one that is, or was last, to be made; reflection: the id of what holds; head: its version.
+    version: the one that is, or was last, to be made; reflection: the id of what holds; head: its version. tainted: it
+    was made from something that tried to give an order, or came from an untrusted writer.
     """
 
     id: int
@@ -58,6 +59,7 @@ class ObligationTold(Told):
     run: str | None
     reflection: str | None
     head: int | None
+    tainted: bool
 
 
 class ObligationsTold(Told):

@@ -1,0 +1,1 @@
+"""What can be trusted: orders, links, secrets and identifiers in what people wrote, and in what a model answers."""

@@ -1,0 +1,38 @@
+"""A glance at a text: cheap, and enough to tell that nearly every text needs no closer look."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_WORDS: Final = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What is seen at once. words: in lower case; signs: every character; singles: words of one letter."""
+
+    text: str
+    plain: str
+    words: frozenset[str]
+    signs: frozenset[str]
+    longest: int
+    singles: int
+    pairs: int
+
+
+def glance(text: str) -> Glance:
+    """Look at a text once."""
+    plain = text.lower()
+    words = _WORDS.findall(plain)
+    lengths = [len(one) for one in words]
+    return Glance(
+        text,
+        plain,
+        frozenset(words),
+        frozenset(text),
+        max(map(len, plain.split()), default=0),
+        lengths.count(1),
+        lengths.count(2),
+    )

@@ -1,0 +1,169 @@
+"""Finds orders to a model in what people wrote, and takes them out of what a model is shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from selo_dagster.llm.trust.forms import folded, forms
+from selo_dagster.llm.trust.glance import Glance, glance
+from selo_dagster.llm.trust.hints import HINTS, STEMS
+from selo_dagster.llm.trust.parts import parts_of, without
+from selo_dagster.llm.trust.phrases import FAMILIES, LEANS
+from selo_dagster.llm.trust.seen import hidden_words, without_hidden
+
+HIDDEN: Final = "hidden_characters"
+_WINDOW: Final = 12
+"""Parts that are read together, where an order is broken into several."""
+
+_MARKS: Final = frozenset("<{`\\\\%$#|*_@=&;[«‹")
+_SIGNS: Final = re.compile(
+    r"<\||<[/<]|[<«‹]\s?[<«‹]|>>|</?[a-z_]{3,16}[\s/>]|\[/?(?:inst|sys|user|assistant)|\[\[|\{\{|\{%|\$\{|<%|"
+    r"[{,]\s?[\"'“]\w+[\"'”]\s?:|#{2,}|={3,}"
+    r"|\*\*|;\s?[a-z]|\| ?\d|\\[ux][0-9a-f]{2}|&#|&[a-z]{2,6};|%[0-9a-f]{2}|\w[_*|]\w|`",
+    re.IGNORECASE,
+)
+_LEET_SIGNS: Final = frozenset("013457@$!|")
+_LEET: Final = re.compile(r"[a-z][013457@$!|][a-z]", re.IGNORECASE)
+_APART: Final = re.compile(r"(?<!\w)\w(?:[ .\-_*·•/|+~,]\s?\w){4,}(?!\w)|(?:\w[-.*·•~]){3}\w")
+_HEX_PAIRS: Final = re.compile(r"(?:\b[0-9a-f]{2}[\s,:]){12}")
+_SYLLABLES: Final = re.compile(r"\b[a-z]{1,3}-[a-z]{1,3}-[a-z]{1,4}\b")
+_BITS: Final = re.compile(r"(?:[01]{8}\s?){6}")
+_LONG: Final = 20
+_SINGLES: Final = 5
+_PAIRS: Final = 12
+_UNUSUAL: Final = re.compile(
+    "[\u0131\u0261\u0269\u0370-\u058f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u00ad\ufeff\ufe00-\ufe0d\uff01-\uff5e"
+    "\u1d00-\u1d7f\u2100-\u214f\u2460-\u24ff\u2c60-\u2c7f\ua730-\ua7ff\ue000-\uf8ff\U0001d400-\U0001d7ff\U0001f100-\U0001f1e5"
+    "\U000e0000-\U000e0fff\u0300-\u036f\u115f\u1160\u3164\u2800\uffa0]"
+)
+_PATTERNS: Final = {family: tuple(re.compile(pattern) for pattern in patterns) for family, patterns in FAMILIES.items()}
+_CLOSERS: Final = re.compile(
+    r"<\|(?:im_end|eot_id|end)\|>|\[/inst\]|</(?:system|instructions?|assistant)>", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A text without its orders. codes: the families that were found, sorted; none: the text is as it was."""
+
+    text: str
+    codes: tuple[str, ...] = ()
+
+
+def without_orders(text: str) -> Cleaned:
+    """Return a text without the orders in it, each dropped with its sentence and what leans on it.
+
+    The same for the same text: no model is asked. An order that is spread over the text in a way that no window of
+    sentences holds costs the whole text.
+    """
+    return _cleaned(text) if worth_a_look(glance(text)) else Cleaned(text)
+
+
+def orders_in(text: str) -> tuple[str, ...]:
+    """Return the families of the orders in a text."""
+    return without_orders(text).codes
+
+
+def worth_a_look(seen: Glance) -> bool:
+    """Tell whether there may be an order in a text."""
+    text, signs = seen.text, seen.signs
+    return (
+        not HINTS.isdisjoint(seen.words)
+        or seen.longest >= _LONG
+        or "---" in text
+        or bool(not _MARKS.isdisjoint(signs) and _SIGNS.search(text))
+        or bool(not _LEET_SIGNS.isdisjoint(signs) and _LEET.search(text))
+        or bool("-" in signs and _SYLLABLES.search(seen.plain))
+        or bool({"0", "1"} <= signs and _BITS.search(text))
+        or bool(seen.pairs >= _PAIRS and _HEX_PAIRS.search(seen.plain))
+        or bool(seen.singles >= _SINGLES and _APART.search(text))
+        or (not text.isascii() and _is_unusual(seen))
+    )
+
+
+def _is_unusual(seen: Glance) -> bool:
+    return _UNUSUAL.search(seen.text) is not None or any(stem in seen.plain for stem in STEMS)
+
+
+def _cleaned(text: str) -> Cleaned:
+    codes: set[str] = set()
+    hidden = hidden_words(text)
+    if hidden.strip():
+        codes |= {HIDDEN, *_families(hidden)}
+        text = without_hidden(text)
+    spans = parts_of(text)
+    said = [text[begin:end] for begin, end in spans]
+    found = [_families(one) for one in said]
+    whole = _families(text)
+    codes = codes.union(whole, *found)
+    if not whole and not any(found):
+        return Cleaned(text.strip() if codes else text, tuple(sorted(codes)))
+    if missing := whole.difference(*found):
+        for place, families in _broken(text, spans, missing).items():
+            found[place] |= families
+    dropped = {place for place, families in enumerate(found) if families}
+    dropped = _with_what_leans(said, found, dropped)
+    return Cleaned(without(text, _merged(spans, dropped, text)), tuple(sorted(codes)))
+
+
+def _families(text: str) -> set[str]:
+    return {
+        family
+        for form in dict.fromkeys(forms(text))
+        for family, patterns in _PATTERNS.items()
+        if any(pattern.search(form) for pattern in patterns)
+    }
+
+
+def _broken(text: str, spans: Sequence[tuple[int, int]], missing: set[str]) -> dict[int, set[str]]:
+    """Return the parts that only together hold the missing families: the smallest windows that do."""
+    dropped: dict[int, set[str]] = {}
+    left = set(missing)
+    for size in range(2, min(_WINDOW, len(spans)) + 1):
+        for first in range(len(spans) - size + 1):
+            held = _families(text[spans[first][0] : spans[first + size - 1][1]]) & left
+            if held:
+                for place in range(first, first + size):
+                    dropped.setdefault(place, set()).update(held)
+                left -= held
+        if not left:
+            return dropped
+    return {place: set(left) for place in range(len(spans))}
+
+
+def _with_what_leans(said: Sequence[str], found: Sequence[set[str]], dropped: set[int]) -> set[int]:
+    """Add what goes on from an order, and everything after a false frame up to where that ends."""
+    whole = set(dropped)
+    for place in sorted(dropped):
+        if "frame" in found[place]:
+            ends = next((at for at in range(place, len(said)) if _CLOSERS.search(said[at])), len(said) - 1)
+            whole.update(range(place, ends + 1))
+    for step in (1, -1):
+        for place in sorted(whole, reverse=step < 0):
+            at = place + step
+            while 0 <= at < len(said) and at not in whole:
+                if not LEANS.search(folded(said[at])):
+                    # One sentence in between does not part an order from what goes on with it.
+                    after = at + step
+                    if step < 0 or after >= len(said) or not LEANS.search(folded(said[after])):
+                        break
+                whole.add(at)
+                at += step
+    return whole
+
+
+def _merged(spans: Sequence[tuple[int, int]], dropped: set[int], text: str) -> list[tuple[int, int]]:
+    """Return the places to cut: neighbours in one, with what lies between them."""
+    found: list[tuple[int, int]] = []
+    for place in sorted(dropped):
+        begin, end = spans[place]
+        if found and (place - 1) in dropped:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((begin, end))
+    if len(spans) - 1 in dropped and found:
+        found[-1] = (found[-1][0], len(text))
+    return found

@@ -1,0 +1,71 @@
+"""What can be seen of a text: without characters that hide something from people and not from models."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+_JOINERS: Final = "\u200c\u200d"
+_EMOJI_STYLE: Final = "\ufe0e\ufe0f"
+# England's flag and its like: a black flag, and letters that nobody sees.
+_FLAG: Final = re.compile("(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f)")
+_TAGS: Final = re.compile("[\U000e0020-\U000e007e]+")
+_SELECTORS: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]+")
+_UNSEEN: Final = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]|[\u200c\u200d]{2,}")
+_CARRIES: Final = 8
+"""Selectors in a row from which they carry something: an emoji has one."""
+
+
+def visible(text: str) -> str:
+    """Return a text without what nobody sees: format and private characters, tags, selectors, blanks, rows of joiners.
+
+    A joiner stays inside a word or an emoji, and a flag keeps its tags. Line ends and tabs become spaces, half a
+    character becomes the sign for a broken one.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    parts = _FLAG.split(text)
+    return "".join(part if place % 2 else _seen(part) for place, part in enumerate(parts))
+
+
+def _seen(text: str) -> str:
+    kept = _SELECTORS.sub(_style, text)
+    return "".join(_one(character) for character in _UNSEEN.sub("", kept))
+
+
+def _one(character: str) -> str:
+    if character.isascii() and character.isprintable():
+        return character
+    category = unicodedata.category(character)
+    if category in {"Cc", "Zl", "Zp"}:
+        return " "
+    if category == "Cs":
+        return "\ufffd"
+    return "" if category in {"Cf", "Co"} and character not in _JOINERS else character
+
+
+def without_hidden(text: str) -> str:
+    """Return a text without tags and selectors that could carry words; line ends stay."""
+    parts = _FLAG.split(text)
+    return "".join(
+        part if place % 2 else _SELECTORS.sub(_style, _TAGS.sub("", part)) for place, part in enumerate(parts)
+    )
+
+
+def _style(match: re.Match[str]) -> str:
+    return match[0][0] if match[0][0] in _EMOJI_STYLE else ""
+
+
+def hidden_words(text: str) -> str:
+    """Return what tags or selectors say that nobody sees, as plain text; empty where they say nothing."""
+    if text.isascii():
+        return ""
+    bare = _FLAG.sub("", text)
+    said = ["".join(chr(ord(one) - 0xE0000) for one in run) for run in _TAGS.findall(bare)]
+    for run in _SELECTORS.findall(bare):
+        if len(run) >= _CARRIES:
+            codes = (ord(one) for one in run)
+            raw = bytes(code - 0xFE00 if code < 0xE0000 else code - 0xE0100 + 16 for code in codes)
+            said.append(raw.decode("utf-8", "replace"))
+    return " ".join(said)
