@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from selo_dagster.llm.trust.links import has_link, without_links
@@ -26,9 +27,9 @@ def trusted(source: Source) -> Source | None:
     told = without_links(cleaned.text)
     tags, kind, strange = source.tags, source.kind, bool(cleaned.codes)
     if tags:
-        kept = tuple(tag for tag in tags if tag.casefold() != UNTRUSTED and not has_link(tag) and not _orders(tag))
-        strange = strange or any(tag.casefold() == UNTRUSTED or _orders(tag) for tag in tags)
-        tags = kept
+        hostile = frozenset(tag for tag in tags if tag.casefold() == UNTRUSTED or _orders(tag))
+        strange = strange or bool(hostile)
+        tags = tuple(tag for tag in tags if tag not in hostile and not has_link(tag))
     if kind is not None and _orders(kind):
         kind, strange = None, True
     if cleaned.codes and not told and source.source != "reflection":
@@ -63,5 +64,6 @@ def called(name: str) -> tuple[str, bool]:
     return without_links(cleaned.text) or SOMEBODY, bool(cleaned.codes)
 
 
+@lru_cache(maxsize=1024)
 def _orders(words: str) -> bool:
     return bool(without_orders(words.replace("_", " ").replace("-", " ")).codes)

@@ -45,6 +45,7 @@ _ALIKE: Final = str.maketrans({other: letter for letter, others in _LOOK_ALIKE.i
 """Letters of other scripts that look like Latin ones (the common part of Unicode's confusables)."""
 
 _LEET: Final = str.maketrans("013457@$!|", "oieastasil")
+_STACKED: Final = re.compile("[\u0300-\u036f\u0488\u0489\u1abe\u20dd-\u20e4\ua670-\ua672]")
 _LETTERS_APART: Final = re.compile(r"(?<!\w)(?:[^\W\d_](?:[ \t]|[.\-_*·•/|+~,]\s?)){5,}[^\W\d_](?!\w)")
 _APART: Final = re.compile(r"[\s.\-_*·•/|+~,]+")
 _MIXED: Final = re.compile(r"[a-z][\u0370-\u052f\u0500-\u058f\u1d00-\u1d7f]|[\u0370-\u052f\u1d00-\u1d7f][a-z]")
@@ -59,7 +60,10 @@ _ESCAPES: Final = re.compile(r"(?:\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}){4,}")
 _ENTITIES: Final = re.compile(r"&(?:#x?[0-9a-fA-F]{1,6}|[a-z]{2,8});")
 _BINARY: Final = re.compile(r"(?:[01]{8}\s?){6,}")
 _ROT13: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz", "nopqrstuvwxyzabcdefghijklm")
-_BLOCK: Final = 4_000
+_TELLING: Final = ("instruct", "prompt", "system", "ignore", "reveal", "disregard", "guideline")
+_MIRRORED: Final = tuple(word[::-1] for word in _TELLING)
+_ROTATED: Final = tuple(word.translate(_ROT13) for word in _TELLING)
+_LONG: Final = 20
 _DEEP: Final = 2
 """How often what was decoded is decoded again."""
 
@@ -71,7 +75,7 @@ def folded(text: str) -> str:
         seen = seen.replace("\u200c", "").replace("\u200d", "")
         seen = unicodedata.normalize("NFKC", seen)
         # Signs stacked upon letters hide words from patterns; a language's own accents are composed by now.
-        seen = "".join(one for one in seen if unicodedata.category(one) != "Me" and not "\u0300" <= one <= "\u036f")
+        seen = _STACKED.sub("", seen)
     return " ".join(seen.casefold().split())
 
 
@@ -107,8 +111,9 @@ def _decoded(text: str, plain: str, depth: int) -> Iterator[str]:
     if depth <= 0:
         return
     found = [hidden_words(text)]
-    if len(text) <= _BLOCK * 4:
+    if max(map(len, text.split()), default=0) >= _LONG:
         found += [_base64(match[0]) for match in _ENCODED.finditer(text)]
+    if any(map(str.isdigit, text)):
         found += [_hexadecimal(match[0]) for match in _HEX.finditer(text)]
         found += [_binary(match[0]) for match in _BINARY.finditer(text)]
     if "%" in text and re.search(r"%[0-9a-fA-F]{2}", text):
@@ -120,8 +125,9 @@ def _decoded(text: str, plain: str, depth: int) -> Iterator[str]:
     for one in found:
         if one.strip():
             yield from forms(one, depth - 1)
-    if plain.isascii() and depth == _DEEP:
+    if depth == _DEEP and any(word in plain for word in _MIRRORED):
         yield plain[::-1]
+    if depth == _DEEP and any(word in plain for word in _ROTATED):
         yield plain.translate(_ROT13)
 
 

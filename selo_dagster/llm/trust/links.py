@@ -69,8 +69,12 @@ _TRAILING: Final = ".,;:!?…"
 
 def may_hold_link(text: str) -> bool:
     """Tell cheaply whether a closer look is worth it."""
+    if "." in text and _DOTTED.search(text):
+        return True
+    if not any(sign in text for sign in ":<[=("):
+        return False
     plain = text.lower()
-    return ("." in plain and _DOTTED.search(plain) is not None) or any(sign in plain for sign in _AHEAD)
+    return any(sign in plain for sign in _AHEAD)
 
 
 def has_link(text: str) -> bool:

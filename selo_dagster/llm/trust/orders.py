@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from selo_dagster.llm.trust.forms import folded, forms
+from selo_dagster.llm.trust.gate import Gated, gated
 from selo_dagster.llm.trust.glance import Glance, glance
-from selo_dagster.llm.trust.hints import HINTS, STEMS
+from selo_dagster.llm.trust.hints import EVERYDAY, STEMS, TELLING, URGING
 from selo_dagster.llm.trust.parts import parts_of, without
 from selo_dagster.llm.trust.phrases import FAMILIES, LEANS
 from selo_dagster.llm.trust.seen import hidden_words, without_hidden
@@ -34,12 +35,17 @@ _BITS: Final = re.compile(r"(?:[01]{8}\s?){6}")
 _LONG: Final = 20
 _SINGLES: Final = 5
 _PAIRS: Final = 12
+_OTHER_SCRIPT: Final = re.compile("[\u00df-\u1fff\u2e80-\ud7ff\uf900-\uffef]")
 _UNUSUAL: Final = re.compile(
     "[\u0131\u0261\u0269\u0370-\u058f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u00ad\ufeff\ufe00-\ufe0d\uff01-\uff5e"
     "\u1d00-\u1d7f\u2100-\u214f\u2460-\u24ff\u2c60-\u2c7f\ua730-\ua7ff\ue000-\uf8ff\U0001d400-\U0001d7ff\U0001f100-\U0001f1e5"
     "\U000e0000-\U000e0fff\u0300-\u036f\u115f\u1160\u3164\u2800\uffa0]"
 )
-_PATTERNS: Final = {family: tuple(re.compile(pattern) for pattern in patterns) for family, patterns in FAMILIES.items()}
+_PATTERNS: Final = tuple((family, gated(pattern)) for family, patterns in FAMILIES.items() for pattern in patterns)
+_PLAIN: Final = tuple((family, one) for family, one in _PATTERNS if one.plain)
+Patterns = tuple[tuple[str, Gated], ...]
+"""Patterns with the family of each."""
+
 _CLOSERS: Final = re.compile(
     r"<\|(?:im_end|eot_id|end)\|>|\[/inst\]|</(?:system|instructions?|assistant)>", re.IGNORECASE
 )
@@ -71,7 +77,8 @@ def worth_a_look(seen: Glance) -> bool:
     """Tell whether there may be an order in a text."""
     text, signs = seen.text, seen.signs
     return (
-        not HINTS.isdisjoint(seen.words)
+        not TELLING.isdisjoint(seen.words)
+        or not (EVERYDAY.isdisjoint(seen.words) or URGING.isdisjoint(seen.words))
         or seen.longest >= _LONG
         or "---" in text
         or bool(not _MARKS.isdisjoint(signs) and _SIGNS.search(text))
@@ -85,46 +92,56 @@ def worth_a_look(seen: Glance) -> bool:
 
 
 def _is_unusual(seen: Glance) -> bool:
-    return _UNUSUAL.search(seen.text) is not None or any(stem in seen.plain for stem in STEMS)
+    if _UNUSUAL.search(seen.text):
+        return True
+    return _OTHER_SCRIPT.search(seen.text) is not None and any(stem in seen.plain for stem in STEMS)
 
 
 def _cleaned(text: str) -> Cleaned:
     codes: set[str] = set()
     hidden = hidden_words(text)
     if hidden.strip():
-        codes |= {HIDDEN, *_families(hidden)}
+        codes |= {HIDDEN, *_families(hidden, _PATTERNS)}
         text = without_hidden(text)
+    patterns = _possible(text)
+    if not patterns:
+        return Cleaned(text.strip() if codes else text, tuple(sorted(codes)))
     spans = parts_of(text)
     said = [text[begin:end] for begin, end in spans]
-    found = [_families(one) for one in said]
-    whole = _families(text)
+    found = [_families(one, patterns) for one in said]
+    whole = _families(text, patterns)
     codes = codes.union(whole, *found)
     if not whole and not any(found):
         return Cleaned(text.strip() if codes else text, tuple(sorted(codes)))
     if missing := whole.difference(*found):
-        for place, families in _broken(text, spans, missing).items():
+        for place, families in _broken(text, spans, missing, patterns).items():
             found[place] |= families
     dropped = {place for place, families in enumerate(found) if families}
     dropped = _with_what_leans(said, found, dropped)
     return Cleaned(without(text, _merged(spans, dropped, text)), tuple(sorted(codes)))
 
 
-def _families(text: str) -> set[str]:
-    return {
-        family
-        for form in dict.fromkeys(forms(text))
-        for family, patterns in _PATTERNS.items()
-        if any(pattern.search(form) for pattern in patterns)
-    }
+def _possible(text: str) -> Patterns:
+    """Return the patterns that could match some form of a text, or of a part of it."""
+    known: list[tuple[str, dict[tuple[str, ...], bool]]] = [(form, {}) for form in dict.fromkeys(forms(text))]
+    patterns = _PATTERNS if any(_OTHER_SCRIPT.search(form) for form, _ in known) else _PLAIN
+    return tuple((family, one) for family, one in patterns if any(one.could_be_in(*form) for form in known))
 
 
-def _broken(text: str, spans: Sequence[tuple[int, int]], missing: set[str]) -> dict[int, set[str]]:
+def _families(text: str, patterns: Patterns) -> set[str]:
+    found: set[str] = set()
+    for form in dict.fromkeys(forms(text)):
+        found.update(family for family, one in patterns if family not in found and one.pattern.search(form))
+    return found
+
+
+def _broken(text: str, spans: Sequence[tuple[int, int]], missing: set[str], patterns: Patterns) -> dict[int, set[str]]:
     """Return the parts that only together hold the missing families: the smallest windows that do."""
     dropped: dict[int, set[str]] = {}
     left = set(missing)
     for size in range(2, min(_WINDOW, len(spans)) + 1):
         for first in range(len(spans) - size + 1):
-            held = _families(text[spans[first][0] : spans[first + size - 1][1]]) & left
+            held = _families(text[spans[first][0] : spans[first + size - 1][1]], patterns) & left
             if held:
                 for place in range(first, first + size):
                     dropped.setdefault(place, set()).update(held)

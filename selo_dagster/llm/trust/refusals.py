@@ -67,7 +67,7 @@ _COMMANDS: Final = (
 _COMMAND_WORDS: Final = frozenset(_COMMANDS.split())
 _COMMAND_SIGNS: Final = frozenset("`<&|")
 _TEMPLATE_SIGNS: Final = frozenset("<>{}[%$")
-_SPEAKER: Final = ":"
+_SPEAKERS: Final = frozenset({"system", "assistant", "user"})
 _TALKED_OF: Final = (
     "prompt prompts instruction instructions message messages guidelines guardrails programming ai artificial "
     "language dan mode"
@@ -106,7 +106,7 @@ def _codes(text: str) -> set[str]:
         text
     ):
         found.add(COMMAND)
-    if (not _TEMPLATE_SIGNS.isdisjoint(seen.signs) or _SPEAKER in seen.signs) and _TEMPLATE.search(text):
+    if not (_TEMPLATE_SIGNS.isdisjoint(seen.signs) and _SPEAKERS.isdisjoint(seen.words)) and _TEMPLATE.search(text):
         found.add(TEMPLATE)
     if not _TALK_WORDS.isdisjoint(seen.words) and _TALK.search(folded(text)):
         found.add(PROMPT_TALK)

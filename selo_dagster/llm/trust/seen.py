@@ -13,6 +13,13 @@ _FLAG: Final = re.compile("(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007
 _TAGS: Final = re.compile("[\U000e0020-\U000e007e]+")
 _SELECTORS: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]+")
 _UNSEEN: Final = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]|[\u200c\u200d]{2,}")
+_UNCLEAR: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u2800\u3164\ud800-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000110bd\U000110cd"
+    "\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff]"
+)
+"""Whatever is a control, a format or a private character, half of one, a selector or a blank: most texts have none."""
+
 _CARRIES: Final = 8
 """Selectors in a row from which they carry something: an emoji has one."""
 
@@ -23,7 +30,7 @@ def visible(text: str) -> str:
     A joiner stays inside a word or an emoji, and a flag keeps its tags. Line ends and tabs become spaces, half a
     character becomes the sign for a broken one.
     """
-    if text.isascii() and text.isprintable():
+    if not _UNCLEAR.search(text):
         return text
     parts = _FLAG.split(text)
     return "".join(part if place % 2 else _seen(part) for place, part in enumerate(parts))
