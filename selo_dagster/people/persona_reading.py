@@ -89,6 +89,7 @@ def evolutions_shown(
             "prompt_version": row.prompt_version,
             "review": row.review,
             "reviewed_by": row.reviewed_by,
+            "tainted": row.tainted,
             "created_at": row.created_at,
             "reversed_at": row.reversed_at,
             "changes": changed.get(row.id, []),

@@ -72,6 +72,7 @@ def test_what_is_kept_says_whose_it_is_where_from_and_on_what_it_rests(store: St
             "evidence": ["memory:m1"],
             "citations": [QUOTED],
             "model": "fake",
+            "tainted": False,
             "state": "kept",
             "created_at": NOW,
         }
