@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from selo_dagster.llm.quotes import Text
+from selo_dagster.llm.trust.stand_ins import longest_piece
 
 QUOTE_LIMIT: Final = 200
 """Characters of a quote that a model is asked for."""
@@ -59,10 +61,14 @@ class Passage:
 
 
 class Sources:
-    """The texts under the aliases of one request. Each is prepared once, and only if a quote asks for it."""
+    """The texts under the aliases of one request. Each is prepared once, and only if a quote asks for it.
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
+    told: those of them that were shown otherwise than they are stored. A quote is held against what is stored.
+    """
+
+    def __init__(self, texts: Mapping[str, str], told: Mapping[str, str] = MappingProxyType({})) -> None:
         self._texts = texts
+        self._told = told
         self._ready: dict[str, Text] = {}
 
     def __contains__(self, alias: object) -> bool:
@@ -84,12 +90,20 @@ class Sources:
         text = self._ready.get(cited.source)
         if text is None:
             text = self._ready[cited.source] = Text(self._texts[cited.source])
-        if not text.substantial(cited.quote):
+        if not text.substantial(cited.quote) and not self._is_all_that_was_told(cited):
             return QUOTE_TOO_SHORT
         found = text.find(cited.quote)
         if found is None:
+            # A model copies what it was shown: of that, what stands for a link or a secret is not in the source.
+            piece = longest_piece(cited.quote)
+            found = text.find(piece) if text.substantial(piece) else None
+        if found is None:
             return QUOTE_NOT_FOUND
         return Passage(cited.source, text.text[found.start : found.end], found.start, found.end)
+
+    def _is_all_that_was_told(self, cited: Citation) -> bool:
+        told = self._told.get(cited.source)
+        return told is not None and Text(told).substantial(str(cited.quote))
 
     def held(self, citations: Iterable[Citation]) -> tuple[tuple[Passage, ...], tuple[str, ...]]:
         """Return the passages of citations that hold, each once, and the codes of those that do not."""

@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
+from selo_dagster.llm.trust.stand_ins import without_stand_ins
+
 UNSOURCED_NUMBER: Final = "unsourced_number"
 UNSOURCED_TIME: Final = "unsourced_time"
 
@@ -87,6 +89,7 @@ def unsourced(claim: str, texts: Iterable[str]) -> str | None:
     """
     if _RUN.search(claim) is None:
         return None
+    claim = without_stand_ins(claim)
     shown = list(texts)
     with_digits = _BETWEEN.join(filter(_RUN.search, shown))
     known, clocks = _written(with_digits), set(map(_on_a_dial, _TIME.finditer(with_digits)))

@@ -16,7 +16,8 @@ class Evidence:
     """One source as the model sees it.
 
     alias: m1…mN, valid in this request only. at: aware instant, UTC. local: its local wall time as text.
-    importance: 0–1, or None where the source has none (messages).
+    importance: 0–1, or None where the source has none (messages). stored: the text as it is stored, where that is not
+    the one shown; no model sees it.
     """
 
     alias: str
@@ -29,6 +30,7 @@ class Evidence:
     tags: tuple[str, ...] = ()
     kind: str | None = None
     late: bool = False
+    stored: str | None = None
 
 
 @dataclass(frozen=True)

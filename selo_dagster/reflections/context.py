@@ -71,7 +71,7 @@ class Context:
     """Everything that a person's reflection is made from.
 
     sources: kept ones in order of time. dropped: those for which there was no room. withheld: those that said nothing
-    but orders. The others as in Material.
+    but orders, links and secrets. The others as in Material.
     """
 
     user_id: str
@@ -95,7 +95,7 @@ class Context:
     @property
     def tainted(self) -> bool:
         """Whether anything that is shown, or was withheld, is tainted."""
-        return self.name_tainted or bool(self.withheld) or any(one.tainted for one in self.sources)
+        return self.name_tainted or any(one.tainted for one in (*self.sources, *self.withheld))
 
 
 def date_in_words(on: date) -> str:

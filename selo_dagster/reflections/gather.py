@@ -59,7 +59,7 @@ def _context(
     always, withheld_always = parted(material.always)
     withheld += withheld_always
     if withheld and not any(source.theirs for source in (*sources, *always)):
-        # Nothing but orders was said.
+        # Nothing but orders, links and secrets was said.
         if material.read_upto is None:
             return Nothing(SKIPPED, Reason.NOTHING_NEW)
         return Nothing(UNCHANGED, Reason.NOTHING_NEW, material.read_upto)

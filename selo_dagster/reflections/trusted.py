@@ -7,8 +7,12 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
+from selo_dagster.llm.quotes import weighs
 from selo_dagster.llm.trust.links import has_link, without_links
 from selo_dagster.llm.trust.orders import without_orders
+from selo_dagster.llm.trust.secrets import secrets_in
+from selo_dagster.llm.trust.stand_ins import longest_piece
+from selo_dagster.llm.trust.veil import Veil
 from selo_dagster.reflections.context import Source
 
 UNTRUSTED: Final = "untrusted"
@@ -46,16 +50,29 @@ def trusted(source: Source) -> Source | None:
 
 
 def parted(sources: Sequence[Source]) -> tuple[list[Source], list[Source]]:
-    """Return sources as they may be shown, and those that say nothing but orders."""
+    """Return sources as they may be shown, and those that say nothing but orders, links and secrets.
+
+    From the latter nothing could be quoted.
+    """
     told: list[Source] = []
     withheld: list[Source] = []
     for one in sources:
         found = trusted(one)
         if found is None:
             withheld.append(replace(one, tainted=True))
+        elif _says_nothing(found):
+            withheld.append(found)
         else:
             told.append(found)
     return told, withheld
+
+
+def _says_nothing(source: Source) -> bool:
+    if source.told is None and not secrets_in(source.text):
+        return False
+    shown = Veil("secrets").over(source.as_told)
+    piece = longest_piece(shown)
+    return piece != shown.strip() and not weighs(piece)
 
 
 def called(name: str) -> tuple[str, bool]:

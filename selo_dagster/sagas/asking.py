@@ -123,7 +123,9 @@ async def _asked(
     call_s: float,
     paid: _Paid | None = None,
 ) -> Answered[AnswerT]:
-    sources = Sources({one.alias: one.text for one in question.evidence})
+    texts = {one.alias: one.text if one.stored is None else one.stored for one in question.evidence}
+    otherwise = {one.alias: one.text for one in question.evidence if one.stored is not None}
+    sources = Sources(texts, otherwise)
     try:
         completion = _lifted(await _call(model, request, call_s, paid), veil)
         answer, codes = _read(question, completion, sources)

@@ -119,6 +119,7 @@ def evidence_of(under: Mapping[str, ReadSource]) -> tuple[Evidence, ...]:
             source=one.source,
             role=one.role,
             text=one.as_told,
+            stored=None if one.told is None else one.text,
             at=one.at,
             local=one.local,
             importance=one.importance,

@@ -91,7 +91,7 @@ def test_what_an_obedient_model_writes_is_refused_although_the_order_reached_it(
     assert "evil.example" not in said
     assert all(one.says not in said for one in formed if one.wants in {"link", "command", "template"})
     assert any(hint in correction for hint in HINTS.values() for correction in model.corrections)
-    known = {"trait_delta_out_of_bounds", "insight_without_evidence", *HINTS}
+    known = {"trait_delta_out_of_bounds", "insight_without_evidence", "unknown_source", *HINTS}
     assert {code for one in obeyed for code in told[f"{HURT}-{one.id}"].codes} <= known | {
         "content_length_out_of_bounds",
         "schema_validation_failed",

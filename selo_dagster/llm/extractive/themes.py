@@ -9,6 +9,7 @@ from selo_dagster.llm.extractive.lexicon import addresses, topics_in
 from selo_dagster.llm.extractive.moments import Read
 from selo_dagster.llm.extractive.weights import heaviest
 from selo_dagster.llm.extractive.wording import clean, clip
+from selo_dagster.llm.trust.stand_ins import without_stand_ins
 
 
 def themes_of(reads: Sequence[Read], name: str) -> list[str]:
@@ -22,7 +23,7 @@ def themes_of(reads: Sequence[Read], name: str) -> list[str]:
     if len(found) == 3:
         return found
     names = set(name.lower().split())
-    words = Counter(word for read in theirs for word in topics_in(read.text) if word not in names)
+    words = Counter(word for read in theirs for word in topics_in(without_stand_ins(read.text)) if word not in names)
     enough = 4 if found else 2
     ranked = sorted(words, key=lambda word: (-words[word], -len(word), word))
     often = [word for word in ranked if words[word] >= enough and not any(word[:4] in one for one in found)]

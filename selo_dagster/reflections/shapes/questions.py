@@ -21,6 +21,7 @@ from selo_dagster.reflections.questions.likeness import answered_by, same_questi
 from selo_dagster.reflections.settle import Made, Nothing, Rejected
 from selo_dagster.reflections.standing import require_standing
 from selo_dagster.reflections.states import UNCHANGED, Reason
+from selo_dagster.reflections.validate import sources_in
 
 QUESTION_CHARACTERS: Final = 400
 TOPIC_CHARACTERS: Final = 40
@@ -112,7 +113,7 @@ class QuestionsShape:
         proposed = _read(text)
         if proposed is None:
             return Rejected(("schema_validation_failed",), text)
-        sources = Sources({alias: source.text for alias, source in prompt.shown.items()})
+        sources = sources_in(prompt)
         kept: list[Draft] = []
         dropped: list[str] = []
         for one in proposed:

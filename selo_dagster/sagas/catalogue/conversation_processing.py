@@ -203,12 +203,12 @@ def read(given: Given, which: Which) -> Read:
     person = person_of(given.connection, given.user_id)
     told, withheld = parted([as_source(messages, row) for row in rows])
     if not told:
-        raise RefusedError("nothing was said but orders")
+        raise RefusedError("nothing was said but orders, links and secrets")
     kept = newest_within(told, process_settings().context_characters)
     return Read(
         subject=person.name,
         messages=as_read(kept, person.zone),
-        tainted=bool(withheld) or any(one.tainted for one in kept),
+        tainted=any(one.tainted for one in (*kept, *withheld)),
         region=country_of(person.zone),
     )
 

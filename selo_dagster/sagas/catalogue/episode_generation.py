@@ -96,7 +96,7 @@ def gather(given: Given, wanted: EpisodeInput) -> Gathered:
         covers=_covers(sources[0].at, sources[-1].at, person.zone),
         sources=as_read(sources, person.zone),
         persona={trait.name: trait.value for trait in traits},
-        tainted=bool(withheld) or any(one.tainted for one in sources),
+        tainted=any(one.tainted for one in (*sources, *withheld)),
         region=country_of(person.zone),
     )
 
