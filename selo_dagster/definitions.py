@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 # As modules: Dagster wants a single Definitions among a module's names.
+from selo_dagster.evaluation import definitions as evaluation
 from selo_dagster.operations import definitions as operations
 from selo_dagster.people import definitions as people
 from selo_dagster.private_logs import keep_logs_private
@@ -19,5 +20,6 @@ defs = dg.Definitions.merge(
     reflections.definitions,
     triggers.definitions,
     sagas.definitions,
+    evaluation.definitions,
     operations.definitions,
 )

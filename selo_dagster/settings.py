@@ -246,6 +246,11 @@ class Settings(BaseModel):
         alias="SELO_RUN_TIMEOUT_S",
         description="Seconds after which a run claims nothing more and releases the rest.",
     )
+    eval_gate: bool = Field(
+        False,
+        alias="SELO_EVAL_GATE",
+        description="1: reflections ask no model until `selo eval --accept` has accepted it with its prompts.",
+    )
     context_characters: int = Field(
         12_000,
         alias="SELO_CONTEXT_CHARACTERS",

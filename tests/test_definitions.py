@@ -39,6 +39,7 @@ def test_every_job_schedule_and_sensor_is_known_by_name_cron_zone_and_default_st
     assert jobs == [
         "adaptive_reflections",
         "daily_reflections",
+        "evaluate",
         "housekeeping",
         "mantra_refresh",
         "one_off_reflections",
@@ -59,8 +60,8 @@ def test_every_job_schedule_and_sensor_is_known_by_name_cron_zone_and_default_st
         "weekly_reflections",
     ]
     nightly = {"housekeeping": "40 3 * * *", "plan_night": "15 * * * *", "status_checks": "7 * * * *"}
-    # A saga is no matter of time: sensors start it.
-    timed = [job for job in jobs if not job.startswith("saga_")]
+    # A saga is no matter of time: sensors start it. An evaluation asks a model: somebody starts it.
+    timed = [job for job in jobs if not job.startswith("saga_") and job != "evaluate"]
     assert schedules == [(f"{job}_schedule", job, nightly.get(job, "*/15 * * * *"), "UTC", "RUNNING") for job in timed]
     assert sensors == [
         (name, "RUNNING")
@@ -88,6 +89,7 @@ def test_assets_are_partitioned_by_users_with_lineage_from_what_is_read() -> Non
         "episodes",
         "persona_undo",
         "night_plan",
+        "evaluation",
     }
     chain = graph.get(dg.AssetKey("mantra"))
     assert {key.to_user_string() for key in chain.parent_keys} == {"daily_reflection"}

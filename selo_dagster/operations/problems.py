@@ -185,6 +185,11 @@ def missing_problems(missing: Sequence[str], stopped: Sequence[str]) -> list[Pro
     ]
 
 
+def acceptance_problems(unaccepted: str | None) -> list[Problem]:
+    """Return the problem of a model or prompts that no evaluation accepted, where that is asked for."""
+    return [] if unaccepted is None else [Problem("eval_not_accepted", unaccepted)]
+
+
 PROVIDER_DOWN_AFTER_S: Final = 300.0
 """Seconds of an outage of the model's server after which a person is told."""
 

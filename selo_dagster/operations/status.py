@@ -16,6 +16,7 @@ from selo_dagster.operations.budget_status import budget_status
 from selo_dagster.operations.job_status import last_runs
 from selo_dagster.operations.kind_status import kind_status
 from selo_dagster.operations.problems import (
+    acceptance_problems,
     budget_problems,
     guard_problems,
     job_problems,
@@ -35,6 +36,7 @@ from selo_dagster.people.history import bad_zones
 from selo_dagster.people.persona_reading import saturated_people
 from selo_dagster.people.tables import users
 from selo_dagster.people.zones import zone_rules_version
+from selo_dagster.reflections.acceptance import NOT_ACCEPTED, acceptance_of
 from selo_dagster.reflections.kinds import KINDS
 from selo_dagster.reflections.one_offs import one_offs
 from selo_dagster.reflections.pauses import open_pauses
@@ -75,12 +77,15 @@ def status(connection: Connection, now: datetime, settings: Settings, checked: C
     breaker = breaker_of(settings)
     provider = Standing() if breaker is None else breaker.standing(connection)
     budgets = budget_status(connection, budget_of(settings), now)
+    acceptance = acceptance_of(settings)
+    unaccepted = None if acceptance is None or acceptance.holds(connection) else NOT_ACCEPTED
     problems = [
         *zone_problems(bad_zones(connection)),
         *missing_problems(checked.missing, checked.switched_off),
         *guard_problems(guard, settings),
         *([] if breaker is None else provider_problems(breaker.endpoint.host, provider)),
         *budget_problems(budgets),
+        *acceptance_problems(unaccepted),
         *late_one_offs(asked),
         *(found for name in kinds for found in kind_problems(name, kinds[name])),
         *job_problems(jobs),

@@ -14,6 +14,7 @@ from selo_dagster.llm.budgets.caps import budget_of
 from selo_dagster.people.history import zones_of
 from selo_dagster.people.local_days import Zones
 from selo_dagster.people.lookup import lookup
+from selo_dagster.reflections.acceptance import NOT_ACCEPTED, acceptance_of
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.outage import asks, sentence
 from selo_dagster.reflections.pauses import pause_of
@@ -109,6 +110,7 @@ def why(connection: Connection, kind: Kind, user_id: str, zones: Zones, on: date
     if found.outcome in {DUE, FAILED, DEFERRED} and (row is None or row.ready_at is not None or row.state == DEFERRED):
         return (
             _held_back(connection, kind, user_id)
+            or _unaccepted(connection, kind)
             or _parked(connection, kind)
             or _without_room(connection, kind, user_id, row, now)
             or found
@@ -126,6 +128,14 @@ def _without_room(connection: Connection, kind: Kind, user_id: str, row: Any, no
         return None
     said = waits(over)
     return Answered(DEFERRED, Reason.BUDGET, f"{said[0].upper()}{said[1:]}; `selo budget release` tries again at once.")
+
+
+def _unaccepted(connection: Connection, kind: Kind) -> Answered | None:
+    acceptance = acceptance_of(process_settings()) if asks(kind) else None
+    if acceptance is None or acceptance.holds(connection):
+        return None
+    said = f"{NOT_ACCEPTED[0].upper()}{NOT_ACCEPTED[1:]}"
+    return Answered(DEFERRED, Reason.NOT_ACCEPTED, f"{said}; this waits and loses no attempt.")
 
 
 def _parked(connection: Connection, kind: Kind) -> Answered | None:

@@ -24,6 +24,7 @@ from selo_dagster.llm.budgets.calls import Tab
 from selo_dagster.llm.budgets.caps import Budget
 from selo_dagster.llm.protocol import CompletionRequest, LanguageModel
 from selo_dagster.llm.trust.veil import Redaction, hidden_from
+from selo_dagster.reflections.acceptance import Acceptance
 from selo_dagster.reflections.claim import Claim, begin_attempts, claim, release, renew, take_back_expired, unbegin
 from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.gather import gather
@@ -92,7 +93,8 @@ class Tools:
     """What the engine is given instead of reaching for it. on_made: asks for what follows from a reflection.
 
     breaker: of the model's endpoint, None where there is none. budget: None where nothing is bounded; cheaper: the
-    model that is asked where its policy says so. redaction: what a model on a server is not to see.
+    model that is asked where its policy says so. redaction: what a model on a server is not to see. acceptance: what an
+    evaluation has to have accepted.
     """
 
     store: Store
@@ -106,6 +108,7 @@ class Tools:
     budget: Budget | None = None
     cheaper: LanguageModel | None = None
     redaction: Redaction = "all"
+    acceptance: Acceptance | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ class Cohort:
             self.run_id,
             probe_s=self.limits.person.person_s + self.limits.lease_s,
             at_once=self.by_hand,
+            acceptance=self.tools.acceptance,
         )
         self._turns = Turns(self.limits.per_person)
         self._purse = purse_of(self.tools.budget, self.kind, self.limits.person.person_s + self.limits.lease_s)

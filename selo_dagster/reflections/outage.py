@@ -1,4 +1,7 @@
-"""What a cohort, a tick and a command make of a model's server that is gone: work is parked and loses nothing."""
+"""What a cohort, a tick and a command make of a model that may not be asked: work is parked and loses nothing.
+
+Its server is gone, or what is configured was not accepted by an evaluation.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from sqlalchemy import Connection
 from selo_dagster.llm.breaker import Breaker, Place, Standing, breaker_of, heard
 from selo_dagster.llm.endpoint import endpoint_of
 from selo_dagster.llm.tables import HALF_OPEN
+from selo_dagster.reflections.acceptance import Acceptance, unaccepted_now
 from selo_dagster.reflections.claim import Claim, OldestFirst, park
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.settings import Settings
@@ -37,10 +41,11 @@ class Pass:
 
 @dataclass
 class Gate:
-    """One cohort's view of its endpoint's breaker; without a breaker everything may pass.
+    """One cohort's view of its endpoint's breaker, and of what is accepted; without either everything may pass.
 
-    probe_s: seconds after which a probe of this cohort is taken for lost. at_once: the first look may probe without
-    waiting for its time. Every method that takes no connection opens its own, so it belongs in a thread.
+    acceptance: what has to be the accepted configuration, None: whatever is configured may be used. probe_s: seconds
+    after which a probe of this cohort is taken for lost. at_once: the first look may probe without waiting for its
+    time. Every method that takes no connection opens its own, so it belongs in a thread.
     """
 
     breaker: Breaker | None
@@ -49,6 +54,7 @@ class Gate:
     probe_s: float
     interactive: bool
     at_once: bool = False
+    acceptance: Acceptance | None = None
     probing: bool = False
     standing: Standing = field(default_factory=Standing)
 
@@ -78,17 +84,25 @@ class Gate:
         return slots
 
     def look(self) -> Pass | None:
-        """Return what may be claimed now, None while the server is gone: one look-up, and the probe if it is due."""
-        if self.breaker is None:
-            return Pass()
+        """Return what may be claimed now, None while the server is gone: one look-up, and the probe if it is due.
+
+        None also while what is configured is not the accepted one: what is due stays due, and no attempt is used.
+        """
+        if self.acceptance is not None:
+            with self.store.read() as connection:
+                if not self.acceptance.holds(connection):
+                    return None
+        return Pass() if self.breaker is None else self._passed(self.breaker)
+
+    def _passed(self, breaker: Breaker) -> Pass | None:
         with self.store.read() as connection:
-            self.standing = self.breaker.standing(connection)
+            self.standing = breaker.standing(connection)
         at_once, self.at_once = self.at_once, False
         if self.standing.is_open:
             if not (at_once or self.standing.probe_due):
                 return None
             with self.store.write() as connection:
-                self.probing = self.breaker.take_probe(connection, self.run_id, self.probe_s, at_once=at_once)
+                self.probing = breaker.take_probe(connection, self.run_id, self.probe_s, at_once=at_once)
             return Pass(1, OldestFirst(self.standing.tried)) if self.probing else None
         if self.standing.state == HALF_OPEN:
             return Pass(self.room(self.standing.room), OldestFirst(self.standing.tried))
@@ -137,10 +151,19 @@ def interactive(kind: Kind) -> bool:
 
 
 def gate_of(
-    breaker: Breaker | None, store: Store, kind: Kind, run_id: str, *, probe_s: float, at_once: bool = False
+    breaker: Breaker | None,
+    store: Store,
+    kind: Kind,
+    run_id: str,
+    *,
+    probe_s: float,
+    at_once: bool = False,
+    acceptance: Acceptance | None = None,
 ) -> Gate:
     """Return the gate of a cohort of `kind`; one that asks no model passes always."""
-    return Gate(breaker if asks(kind) else None, store, run_id, probe_s, interactive(kind), at_once)
+    if not asks(kind):
+        breaker = acceptance = None
+    return Gate(breaker, store, run_id, probe_s, interactive(kind), at_once, acceptance)
 
 
 def standing_now(store: Store, settings: Settings) -> Standing:
@@ -162,8 +185,12 @@ def who_probes(waiting: Sequence[Kind], standing: Standing) -> Kind:
 
 
 def parked_now(store: Store, settings: Settings, kind: Kind) -> str | None:
-    """Say why what is left of a kind waits, None if its server is not gone."""
-    standing = standing_now(store, settings) if asks(kind) else Standing()
+    """Say why what is left of a kind waits, None if its server is not gone and what is configured may be used."""
+    if not asks(kind):
+        return None
+    if (unaccepted := unaccepted_now(store, settings)) is not None:
+        return f"{unaccepted}; what is due waits and loses no attempt"
+    standing = standing_now(store, settings)
     if not standing.is_open:
         return None
     return f"{sentence(settings, standing)}: what is due waits and loses no attempt"

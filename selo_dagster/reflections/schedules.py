@@ -12,6 +12,7 @@ from selo_dagster.clock import Clock, SystemClock
 from selo_dagster.llm.breaker import Standing
 from selo_dagster.llm.tables import CLOSED
 from selo_dagster.people.partitions import sync_partitions
+from selo_dagster.reflections.acceptance import unaccepted_now
 from selo_dagster.reflections.due import ready_count
 from selo_dagster.reflections.holding import Guard, held_back
 from selo_dagster.reflections.jobs import KIND_TAG
@@ -63,6 +64,7 @@ def _tick(
         held = guard(store, settings)
         standing = standing_now(store, settings) if asks(kind) else Standing()
         over = over_budget(store, settings, {kind.name: kind}, now)
+        unaccepted = unaccepted_now(store, settings) if asks(kind) else None
         with store.read() as connection:
             ready = ready_count(connection, kind, now)
         with store.write() as connection:
@@ -75,6 +77,9 @@ def _tick(
     if held is not None and ready:
         # Nothing is put off in the ledger: the first tick after it opens finds the same rows.
         yield dg.SkipReason(f"{ready} ready, held back by the resource guard: {held.sentence}")
+        return
+    if ready and unaccepted is not None:
+        yield dg.SkipReason(f"{ready} ready, held back: {unaccepted}")
         return
     if ready and standing.is_open and not standing.probe_due:
         yield dg.SkipReason(f"{ready} ready, parked: {sentence(settings, standing)}")

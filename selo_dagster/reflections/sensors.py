@@ -10,6 +10,7 @@ from selo_dagster.clock import Clock, SystemClock
 from selo_dagster.dead_runs import end_dead_runs
 from selo_dagster.llm.breaker import Standing
 from selo_dagster.llm.tables import CLOSED
+from selo_dagster.reflections.acceptance import unaccepted_now
 from selo_dagster.reflections.claim import take_back_expired
 from selo_dagster.reflections.due import ready_count
 from selo_dagster.reflections.holding import Guard, held_back
@@ -73,6 +74,7 @@ def _tick(
     asked = 0
     standing = standing_now(store, settings)
     over = over_budget(store, settings, kinds, now)
+    unaccepted = unaccepted_now(store, settings)
     parked: dict[str, int] = {}
     for kind in kinds.values():
         with store.write() as connection:
@@ -88,6 +90,9 @@ def _tick(
             continue
         if kind.name in over:
             found["over_budget"] = found.get("over_budget", 0) + ready
+            continue
+        if unaccepted is not None and asks(kind):
+            found["not_accepted"] = found.get("not_accepted", 0) + ready
             continue
         if standing.state != CLOSED and asks(kind):
             parked[kind.name] = ready

@@ -53,6 +53,7 @@ class Reason:
     RESOURCES: Final = "resources"
     PROVIDER_DOWN: Final = "provider_down"
     BUDGET: Final = "budget"
+    NOT_ACCEPTED: Final = "not_accepted"
     CANCELLED: Final = "cancelled"
     SOURCE_GONE: Final = "source_gone"
     LOSS_GUARD: Final = "loss_guard"

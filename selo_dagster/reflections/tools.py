@@ -9,6 +9,7 @@ from selo_dagster.clock import Clock
 from selo_dagster.llm.breaker import breaker_of
 from selo_dagster.llm.budgets.caps import budget_of
 from selo_dagster.llm.opening import cheaper_model, language_model
+from selo_dagster.reflections.acceptance import acceptance_of
 from selo_dagster.reflections.cohort import CohortLimits, Tools
 from selo_dagster.reflections.generate import Limits
 from selo_dagster.reflections.kind import Kind
@@ -34,6 +35,7 @@ def tools_for(store: Store, settings: Settings, clock: Clock, kind: Kind, *, ran
         budget=budget_of(settings),
         cheaper=cheaper_model(settings, chance),
         redaction=settings.redact,
+        acceptance=acceptance_of(settings),
     )
 
 

@@ -24,6 +24,7 @@ ABOUT_NOBODY = frozenset(
         "alert_signals",
         "alerts",
         "erased_people",
+        "evaluations",
         "heartbeats",
         "idempotency_keys",
         "job_runs",

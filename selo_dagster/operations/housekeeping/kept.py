@@ -18,6 +18,7 @@ KEPT_FOR_EVER: Final[dict[str, str]] = {
     "episode_terms": _PERSON,
     "episodes": _PERSON,
     "erased_people": "keeps an erased person out, and holds the report",
+    "evaluations": _RECORD + ": how good each model and its prompts were, and which of them was accepted",
     "goal_steps": _PERSON,
     "goals": _PERSON,
     "learnings": _PERSON,
