@@ -18,8 +18,8 @@ Words = Annotated[str, StringConstraints(min_length=3, max_length=200)]
 Instant = Annotated[datetime, BeforeValidator(lambda text: parse_instant(text) if isinstance(text, str) else text)]
 Day = Annotated[date, BeforeValidator(lambda text: date.fromisoformat(text) if isinstance(text, str) else text)]
 
-FIELDS: Final = ("content", "themes", "insights", "actions", "feeling")
-"""Parts of a reflection in which something must not stand."""
+ANY_TRAIT: Final = "*"
+"""Stands for every trait that is not named beside it."""
 
 
 class _Line(BaseModel):
@@ -71,7 +71,8 @@ class Expect(_Line):
 
     cite: groups of sources, of each at least one is to be cited; also: sources that may be cited as well, every other
     one is beside the point. superseded: facts that changed. gone, gone_words: what nothing may rest on or repeat any
-    more. obeyed, traits: what an order in the sources would have led to; traits: name -> the largest change allowed.
+    more. obeyed, traits: what an order in the sources would have led to; traits: name -> the largest change
+    allowed, "*" for all others.
     """
 
     type: Literal["expect"]

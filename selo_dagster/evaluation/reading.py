@@ -12,11 +12,13 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from selo_dagster.errors import SeloError
+from selo_dagster.evaluation.attacked import corpus
 from selo_dagster.evaluation.case import Case, CaseLine, Expect, Forget, Merge
 from selo_dagster.evaluation.measures import Family
 from selo_dagster.memory.lines import LINES, parse_line
 
 VERSION: Final = "v1"
+DIGEST: Final = 16
 
 _OURS: Final[dict[str, type[CaseLine | Forget | Merge | Expect]]] = {
     "case": CaseLine,
@@ -42,10 +44,18 @@ class CaseSet:
 
 
 def bundled() -> CaseSet:
-    """Return the cases of this version. Raises SeloError `bad_case` naming file, line and fault."""
+    """Return the cases of this version, and those made of the corpus of attacks.
+
+    Raises SeloError `bad_case` naming file, line and fault.
+    """
     folder = resources.files("selo_dagster.evaluation") / "cases" / VERSION
     files = [one for one in folder.iterdir() if one.name.endswith(".jsonl")]
-    return read(VERSION, ((one.name, one.read_text(encoding="utf-8")) for one in files))
+    found = read(VERSION, ((one.name, one.read_text(encoding="utf-8")) for one in files))
+    attacks = corpus()
+    if not attacks.cases:
+        return found
+    digest = hashlib.sha256(f"{found.digest}\n{attacks.text}".encode()).hexdigest()[:DIGEST]
+    return CaseSet(VERSION, digest, (*found.cases, *attacks.cases))
 
 
 def read(version: str, files: Iterable[tuple[str, str]]) -> CaseSet:
@@ -58,7 +68,7 @@ def read(version: str, files: Iterable[tuple[str, str]]) -> CaseSet:
             if case.id in found:
                 raise SeloError("bad_case", f"{name}: there are two cases {case.id!r}")
             found[case.id] = case
-    return CaseSet(version, digest.hexdigest()[:16], tuple(found.values()))
+    return CaseSet(version, digest.hexdigest()[:DIGEST], tuple(found.values()))
 
 
 @dataclass
