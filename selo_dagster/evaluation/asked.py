@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -48,6 +49,10 @@ class Listening:
             completion = await self.model.complete(request)
         except ModelError as failed:
             self.heard.faults[failed.fault] += 1
+            raise
+        except asyncio.CancelledError:
+            # Whoever asked did not wait longer.
+            self.heard.faults["timeout"] += 1
             raise
         self.heard.input_tokens += completion.input_tokens
         self.heard.output_tokens += completion.output_tokens

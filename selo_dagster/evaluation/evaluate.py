@@ -134,7 +134,7 @@ def _play(
     with temporary_store() as store:
         played = player(store, settings, opened, on_settled).play(cases, kinds)
         with store.read() as connection:
-            found.verdicts += judged(cases, everything(connection))
+            found.verdicts += judged(cases, everything(connection, cut_short=played.gone))
     found.verdicts += _converged(cases, played)
     found.played.append(played)
 

@@ -34,18 +34,19 @@ class Stored:
 
 @dataclass(frozen=True)
 class Everything:
-    """All that was stored, and what became of each obligation."""
+    """All that was stored, and what became of each obligation. cut_short: it was not played to its end."""
 
     reflections: dict[Place, Stored]
     outcomes: dict[Place, str]
     mantras: dict[str, tuple[str, ...]]
+    cut_short: bool
 
     def outcome(self, place: Place) -> str:
-        """Return what became of an obligation; one that nobody enrolled came to nothing."""
-        return self.outcomes.get(place, NOTHING)
+        """Return what became of an obligation; one that nobody enrolled came to nothing, or its day never came."""
+        return self.outcomes.get(place, OPEN if self.cut_short else NOTHING)
 
 
-def everything(connection: Connection) -> Everything:
+def everything(connection: Connection, *, cut_short: bool) -> Everything:
     """Read a store that was played on."""
     days = {row.id: f"daily:{row.on}" for row in connection.execute(select(reflections.c.id, reflections.c.on))}
     read: dict[str, set[str]] = {}
@@ -61,7 +62,7 @@ def everything(connection: Connection) -> Everything:
     ledger = reflection_ledger.c
     rows = connection.execute(select(ledger.user_id, ledger.kind, ledger.on, ledger.state))
     outcomes = {(row.user_id, row.kind, row.on): _outcome(row.state) for row in rows}
-    return Everything(newest, outcomes, lines)
+    return Everything(newest, outcomes, lines, cut_short)
 
 
 def _outcome(state: str) -> str:

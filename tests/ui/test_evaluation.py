@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ def test_every_word_stands_out_and_nothing_is_cut_off(
     assert [one for one in page.evaluate(CONTRAST) if one[0] < 4.5] == []
     assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
     if (size, scheme) == (DESK, "light"):
-        page.reload()
+        page.evaluate("scrollTo(0, 0)")
         picture(page, "evaluation")
     context.close()
 
@@ -63,7 +64,7 @@ def test_dagsters_ui_shows_a_check_for_each_measure_with_its_score(
         server.stop_automation()
         for _ in range(2):
             run_id = server.launch("evaluate")
-            assert until(f"run {run_id} ends", lambda run_id=run_id: server.ended(run_id), 180) == "SUCCESS"
+            assert until(f"run {run_id} ends", partial(server.ended, run_id), 180) == "SUCCESS"
         page.goto(f"{server.address}/assets/evaluation?view=checks")
         for name in MEASURES:
             seen(page, name)
