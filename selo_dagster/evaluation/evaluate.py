@@ -28,6 +28,7 @@ from selo_dagster.evaluation.playing import (
     OpenModel,
     Played,
     Player,
+    Playing,
     case_of,
     kinds_for,
     refusals,
@@ -38,7 +39,7 @@ from selo_dagster.evaluation.report import Report, scores_of
 from selo_dagster.evaluation.stored import everything
 from selo_dagster.llm.opening import language_model
 from selo_dagster.reflections.fingerprint import fingerprint_of
-from selo_dagster.reflections.kinds import DAILY, Kind
+from selo_dagster.reflections.kinds import DAILY
 from selo_dagster.settings import Settings
 
 BY_FAMILY: Final[dict[Family, tuple[str, ...]]] = {
@@ -83,7 +84,7 @@ def evaluate(
     # Everything is made for those who show whether it comes to rest: the others need what they are asked about.
     for group, every in ((played, False), (settled, True)):
         if group:
-            _play(found, Player, group, settings, opened, on_settled, every=every)
+            _play(found, group, Playing(settings, opened, on_settled), every=every)
     if "local_days" in families:
         with temporary_store() as store:
             found.verdicts += swept(store, full=full_sweep)
@@ -120,19 +121,9 @@ def _name(opened: OpenModel) -> str:
     return opened(DAILY).name
 
 
-def _play(
-    found: _Found,
-    player: type[Player],
-    cases: Sequence[Case],
-    settings: Settings,
-    opened: OpenModel,
-    on_settled: OnSettled,
-    *,
-    every: bool,
-) -> None:
-    kinds: list[Kind] = kinds_for(cases, every=every)
+def _play(found: _Found, cases: Sequence[Case], playing: Playing, *, every: bool) -> None:
     with temporary_store() as store:
-        played = player(store, settings, opened, on_settled).play(cases, kinds)
+        played = Player(store, playing).play(cases, kinds_for(cases, every=every))
         with store.read() as connection:
             found.verdicts += judged(cases, everything(connection, cut_short=played.gone))
     found.verdicts += _converged(cases, played)

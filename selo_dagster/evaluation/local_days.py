@@ -28,7 +28,8 @@ STEP: Final = timedelta(hours=3)
 STEPS: Final = 12
 """Words on both sides of a change: a day and a half, every three hours, and in the instant itself."""
 
-LOOKS: Final = (time(0, tzinfo=UTC), time(12, tzinfo=UTC))
+NOON: Final = time(12, tzinfo=UTC)
+MIDNIGHT: Final = time(0, tzinfo=UTC)
 _CATCHUP: Final = 3
 _TICK: Final = timedelta(microseconds=1)
 
@@ -46,12 +47,12 @@ class Dweller:
 def swept(store: Store, *, full: bool = False) -> Iterator[Verdict]:
     """Yield a verdict for each zone: held of its dates. Needs an empty store, asks no model.
 
-    One year and one zone for each way of changing; full: four years and every name of a zone. What the dates are is
-    taken from pytz alone.
+    One year, one zone for each way of changing and one look a day; full: four years, every name of a zone and two. What
+    the dates are is taken from pytz alone.
     """
     dwellers = _dwellers(*(FULL if full else (YEAR, YEAR)), every_name=full)
     _furnish(store, dwellers)
-    for at in _looks(dwellers):
+    for at in _looks(dwellers, (MIDNIGHT, NOON) if full else (NOON,)):
         enrol(store, DAILY, at, _CATCHUP)
     due: dict[str, list[date]] = {one.user_id: [] for one in dwellers}
     ledger = reflection_ledger.c
@@ -116,7 +117,7 @@ def _words(dweller: Dweller) -> Iterator[dict[str, object]]:
         }
 
 
-def _looks(dwellers: Sequence[Dweller]) -> list[datetime]:
-    """Return when it is looked: twice a day from the first word on until the last date has ended everywhere."""
+def _looks(dwellers: Sequence[Dweller], hours: Sequence[time]) -> list[datetime]:
+    """Return when it is looked: on each day from the first word on until the last date has ended everywhere."""
     days = {at.date() + timedelta(days=more) for one in dwellers for at in one.said for more in (0, 1, 2)}
-    return [datetime.combine(day, at) for day in sorted(days) for at in LOOKS]
+    return [datetime.combine(day, at) for day in sorted(days) for at in hours]

@@ -104,14 +104,21 @@ def kinds_for(cases: Sequence[Case], *, every: bool = False) -> list[Kind]:
     return [kind for kind in KINDS.values() if kind.name in wanted]
 
 
-@dataclass
-class Player:
-    """Plays on one store. settings: limits and slots as a run of this installation has them."""
+@dataclass(frozen=True)
+class Playing:
+    """What is played with. settings: limits and slots as a run of this installation has them."""
 
-    store: Store
     settings: Settings
     open_model: OpenModel
-    on_settled: OnSettled = lambda _: None
+    on_settled: OnSettled
+
+
+@dataclass
+class Player:
+    """Plays on one store."""
+
+    store: Store
+    given: Playing
     _chance: Random = field(default_factory=lambda: Random(SEED))  # noqa: S311 - ids and waits of what is thrown away
     _runs: int = 0
 
@@ -160,11 +167,11 @@ class Player:
         for kind in kinds:
             clock = FixedClock(now)
             for _ in range(ROUNDS):
-                look(self.store, kind, clock.now(), self.settings.catchup_days)
+                look(self.store, kind, clock.now(), self.given.settings.catchup_days)
                 if not self._ready(kind, clock):
                     break
                 self._cohort(kind, clock, heard, settled)
-                if asks(kind) and standing_now(self.store, self.settings).is_open:
+                if asks(kind) and standing_now(self.store, self.given.settings).is_open:
                     return False
         return True
 
@@ -190,19 +197,19 @@ class Player:
         self._runs += 1
         tools = Tools(
             store=self.store,
-            model=Listening(self.open_model(kind), heard),
+            model=Listening(self.given.open_model(kind), heard),
             clock=clock,
             random=self._chance,
             new_id=self._new_id,
-            breaker=breaker_of(self.settings),
+            breaker=breaker_of(self.given.settings),
         )
         cohort = Cohort(
-            kind, f"eval-{self._runs}", limits_for(self.settings, kind), tools, lambda _: None, by_hand=True
+            kind, f"eval-{self._runs}", limits_for(self.given.settings, kind), tools, lambda _: None, by_hand=True
         )
         for batch in settlements(cohort):
             for one in batch:
                 settled.append(one)
-                self.on_settled(one)
+                self.given.on_settled(one)
 
     def _new_id(self) -> str:
         return f"{self._chance.getrandbits(128):032x}"

@@ -5,6 +5,7 @@ Its server is gone, or what is configured was not accepted by an evaluation.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,11 +15,13 @@ from sqlalchemy import Connection
 from selo_dagster.llm.breaker import Breaker, Place, Standing, breaker_of, heard
 from selo_dagster.llm.endpoint import endpoint_of
 from selo_dagster.llm.tables import HALF_OPEN
-from selo_dagster.reflections.acceptance import Acceptance, unaccepted_now
+from selo_dagster.reflections.acceptance import NOT_ACCEPTED, Acceptance, unaccepted_now
 from selo_dagster.reflections.claim import Claim, OldestFirst, park
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.settings import Settings
 from selo_dagster.store.engine import Store
+
+log = logging.getLogger(__name__)
 
 NIGHTLY_SHARE: Final = 0.75
 """Of the slots, while the work of an outage drains: the rest is left to what somebody just asked for."""
@@ -91,6 +94,7 @@ class Gate:
         if self.acceptance is not None:
             with self.store.read() as connection:
                 if not self.acceptance.holds(connection):
+                    log.warning(NOT_ACCEPTED)
                     return None
         return Pass() if self.breaker is None else self._passed(self.breaker)
 

@@ -92,4 +92,4 @@ def test_as_a_process_it_prints_one_document(sqlite_url: str) -> None:
         check=False,
     )
     told: dict[str, Any] = json.loads(done.stdout)
-    assert (done.returncode, told["complete"], done.stderr) == (0, True, "")
+    assert (done.returncode, told["complete"]) == (0, True)

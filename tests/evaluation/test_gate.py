@@ -116,6 +116,7 @@ def test_the_fingerprint_changes_with_prompt_schema_model_and_temperature(monkey
     assert fingerprint_of(load_settings(served)) == found[1]
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 class TestFaces:
     @pytest.fixture
     def selo(

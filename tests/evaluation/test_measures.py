@@ -166,7 +166,7 @@ def test_r7_a_date_that_is_never_due_lowers_the_score_of_local_days(monkeypatch:
     assert found.score == 1.0
     assert found.of > 150
     real = local_days._looks
-    monkeypatch.setattr(local_days, "_looks", lambda dwellers: real(dwellers)[: len(real(dwellers)) // 2])
+    monkeypatch.setattr(local_days, "_looks", lambda *given: real(*given)[: len(real(*given)) // 2])
     fell = evaluated(SILENT, None, "local_days").scores[LOCAL_DAYS]
     assert fell.score is not None
     assert fell.score < 1
