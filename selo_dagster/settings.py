@@ -249,7 +249,7 @@ class Settings(BaseModel):
     eval_gate: bool = Field(
         False,
         alias="SELO_EVAL_GATE",
-        description="1: reflections ask no model until `selo eval --accept` has accepted it with its prompts.",
+        description="1: no model is asked until `selo eval --accept` has accepted it with its prompts.",
     )
     context_characters: int = Field(
         12_000,

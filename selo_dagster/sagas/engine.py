@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from selo_dagster.clock import Clock
 from selo_dagster.llm.breaker import Breaker
 from selo_dagster.llm.budgets.caps import Budget
+from selo_dagster.reflections.acceptance import Acceptance
 from selo_dagster.sagas.definition import Retry
 from selo_dagster.sagas.journal import Token
 from selo_dagster.store.engine import Store
@@ -30,7 +31,7 @@ class Tools:
     """What the engine is given instead of reaching for it. random: for jitter; monotonic: seconds, for durations.
 
     breaker: of the model's endpoint, for steps that ask it; budget: out of which they pay, None where nothing is
-    bounded.
+    bounded; acceptance: what an evaluation has to have accepted first.
     """
 
     store: Store
@@ -40,6 +41,7 @@ class Tools:
     chunk: int = CHUNK
     breaker: Breaker | None = None
     budget: Budget | None = None
+    acceptance: Acceptance | None = None
 
 
 @dataclass

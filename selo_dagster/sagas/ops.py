@@ -13,6 +13,7 @@ from selo_dagster.boundary import private_boundary
 from selo_dagster.clock import Clock, clock_at
 from selo_dagster.llm.breaker import breaker_of
 from selo_dagster.llm.budgets.caps import budget_of
+from selo_dagster.reflections.acceptance import acceptance_of
 from selo_dagster.sagas.assets import show_ends
 from selo_dagster.sagas.carry_out import forward_step
 from selo_dagster.sagas.carrying import put_off
@@ -241,7 +242,14 @@ def verdict_op(saga: Saga) -> dg.OpDefinition:
 
 def _tools(store: Store, context: dg.OpExecutionContext) -> Tools:
     settings = process_settings()
-    return Tools(store, _clock(context), SystemRandom(), breaker=breaker_of(settings), budget=budget_of(settings))
+    return Tools(
+        store,
+        _clock(context),
+        SystemRandom(),
+        breaker=breaker_of(settings),
+        budget=budget_of(settings),
+        acceptance=acceptance_of(settings),
+    )
 
 
 def _clock(context: dg.OpExecutionContext) -> Clock:

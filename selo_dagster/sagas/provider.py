@@ -1,4 +1,7 @@
-"""Whether the steps that ask a model may: while its server or the budget is gone they wait, and no try counts."""
+"""Whether the steps that ask a model may: while its server or the budget is gone they wait, and no try counts.
+
+So they do while the configured model is not the one that an evaluation accepted, where that is asked for.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from selo_dagster.llm.breaker import FIRST_WAIT_S, Breaker, Standing, heard
+from selo_dagster.llm.breaker import FIRST_WAIT_S, LONGEST_WAIT_S, Breaker, Standing, heard
 from selo_dagster.llm.budgets.caps import Budget, Over
 from selo_dagster.llm.budgets.standing import gone
 from selo_dagster.llm.tables import CLOSED
+from selo_dagster.reflections.acceptance import Acceptance
 from selo_dagster.sagas.definition import Step
 from selo_dagster.sagas.engine import Tools
 from selo_dagster.sagas.given import Given, TransientError
@@ -28,7 +32,8 @@ BEHIND: Final = 2.0
 class Provider:
     """One run's view of the model's endpoint, for one step. Without a breaker everything may go on.
 
-    over: the cap that leaves no room for any call of this type of saga today.
+    over: the cap that leaves no room for any call of this type of saga today. held_back: whether what is configured is
+    not the accepted one.
     """
 
     tools: Tools
@@ -38,20 +43,25 @@ class Provider:
     budget: Budget | None = None
     type_name: str = ""
     over: Over | None = None
+    acceptance: Acceptance | None = None
     probing: bool = False
+    held_back: bool = False
     standing: Standing = field(default_factory=Standing)
 
     @property
     def parked(self) -> bool:
         """Whether nobody may ask, as far as this run knows."""
-        return self.over is not None or (self.standing.is_open and not self.probing)
+        return self.held_back or self.over is not None or (self.standing.is_open and not self.probing)
 
     def room(self, most: int) -> int:
         """Look, and take the probe if it is due; returns how many may ask at once: one until it has recovered."""
+        if self.acceptance is not None:
+            with self.tools.store.read() as connection:
+                self.held_back = not self.acceptance.holds(connection)
         if self.budget is not None:
             with self.tools.store.read() as connection:
                 self.over = gone(connection, self.budget, self.type_name, self.tools.clock.now())
-        if self.breaker is None or self.over is not None:
+        if self.breaker is None or self.held_back or self.over is not None:
             return most
         with self.tools.store.read() as connection:
             self.standing = self.breaker.standing(connection)
@@ -62,9 +72,10 @@ class Provider:
 
     def again_at(self, now: datetime, *, tried: bool = False) -> datetime:
         """Return when to look again."""
-        if self.over is not None:
+        if self.over is not None and not self.held_back:
             return self.over.until
-        wait_s = max(FIRST_WAIT_S, self.standing.wait_s)
+        # Somebody has to accept it: that takes longer than a server takes to come back.
+        wait_s = LONGEST_WAIT_S if self.held_back else max(FIRST_WAIT_S, self.standing.wait_s)
         return now + timedelta(seconds=wait_s * BEHIND if tried else wait_s)
 
     def answered(self, connection: Connection) -> None:
@@ -106,4 +117,4 @@ def provider_of(tools: Tools, type_name: str, step: Step, run_id: str) -> Provid
     lease_s = step.timeout_s + MARGIN_S
     if step.kind != "generate" or step.outside:
         return Provider(tools, None, run_id, lease_s)
-    return Provider(tools, tools.breaker, run_id, lease_s, tools.budget, type_name)
+    return Provider(tools, tools.breaker, run_id, lease_s, tools.budget, type_name, acceptance=tools.acceptance)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from selo_dagster.evaluation.accepting import accept_report, compared, store_report
 from selo_dagster.evaluation.measures import FAMILIES, MEASURES
 from selo_dagster.evaluation.report import Report, Score
+from selo_dagster.reflections.fingerprint import fingerprint_of
+from selo_dagster.settings import Settings
+from selo_dagster.store.engine import Store
+from tests.support.fakes import NOW
 
 
 def report(model: str = "qwen", fingerprint: str = "a" * 64, **scores: float) -> Report:
@@ -37,3 +42,12 @@ def unmeasured(made: Report, name: str, number: int = 1) -> Report:
     """Return the report with checks of one measure that have no answer."""
     changed: dict[str, Any] = {**made.scores, name: made.scores[name].model_copy(update={"unmeasured": number})}
     return made.model_copy(update={"scores": changed, "faults": {"timeout": number}})
+
+
+def accept_configured(store: Store, settings: Settings) -> None:
+    """Let what the settings name be the accepted configuration."""
+    made = report(settings.llm_model or "extractive", fingerprint_of(settings))
+    with store.write() as connection:
+        found = compared(connection, made)
+        store_report(connection, made, NOW, "accepted")
+        assert accept_report(connection, "accepted", found, NOW)

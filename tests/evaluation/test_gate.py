@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import func, select
 
 from selo_dagster.clock import FixedClock
-from selo_dagster.evaluation.accepting import accept_report, compared, store_report
 from selo_dagster.reflections.acceptance import acceptance_of
 from selo_dagster.reflections.claim import ledger
 from selo_dagster.reflections.cohort import Cohort
@@ -26,7 +25,7 @@ from selo_dagster.reflections.settle import Settlement
 from selo_dagster.reflections.tables import reflection_attempts
 from selo_dagster.settings import Settings, load_settings, process_settings
 from selo_dagster.store.engine import Store
-from tests.evaluation.reports import report
+from tests.evaluation.reports import accept_configured
 from tests.support.command import Selo
 from tests.support.dagster import instance_of
 from tests.support.fakes import NOW, FakeModel, add_person, limits, say, tools
@@ -41,15 +40,6 @@ def waiting(store: Store) -> Store:
     say(store, "ana", "2026-11-22T10:00:00Z", "I bought a boat")
     enrol(store, DAILY, NOW, 3)
     return store
-
-
-def accept(store: Store, settings: Settings) -> None:
-    """Let what the settings name be the accepted configuration."""
-    made = report("extractive", fingerprint_of(settings))
-    with store.write() as connection:
-        found = compared(connection, made)
-        store_report(connection, made, NOW, "accepted")
-        assert accept_report(connection, "accepted", found, NOW)
 
 
 def reflect(store: Store, settings: Settings, model: FakeModel, kind: Kind = DAILY) -> list[Settlement]:
@@ -73,12 +63,12 @@ def test_what_was_not_accepted_is_not_asked_and_no_attempt_is_used(waiting: Stor
 
 def test_once_accepted_the_same_work_is_done(waiting: Store) -> None:
     reflect(waiting, GATED, FakeModel())
-    accept(waiting, GATED)
+    accept_configured(waiting, GATED)
     assert [one.outcome for one in reflect(waiting, GATED, FakeModel())] == ["done"]
 
 
 def test_another_model_than_the_accepted_one_waits(waiting: Store) -> None:
-    accept(waiting, GATED)
+    accept_configured(waiting, GATED)
     other = load_settings({"SELO_EVAL_GATE": "1", "SELO_LLM_URL": "http://127.0.0.1:9/v1", "SELO_LLM_MODEL": "another"})
     assert reflect(waiting, other, FakeModel()) == []
 
@@ -158,6 +148,6 @@ class TestFaces:
         asked, why_none, sensed = ticks()
         assert (asked, sensed) == (0, 0)
         assert why_none.startswith("1 ready, held back: the model and prompts in use were not accepted")
-        accept(waiting, GATED)
+        accept_configured(waiting, GATED)
         asked, _, sensed = ticks()
         assert (asked, sensed) == (1, 1)

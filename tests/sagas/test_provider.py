@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -21,6 +22,7 @@ from selo_dagster.sagas.tables import saga_attempts, saga_steps, sagas
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.store.types import database_now
+from tests.evaluation.reports import accept_configured
 from tests.sagas.in_dagster import config, states
 from tests.sagas.minds import drive, model_that, story
 from tests.support.dagster import instance_of
@@ -146,3 +148,20 @@ def test_a_probe_that_asks_nothing_is_left_to_another(provider: Provider, store:
     provider.run(probe=True)
     assert provider.model.asked == []
     assert provider.standing().probe_due
+
+
+def test_they_wait_until_an_evaluation_has_accepted_the_model_where_that_is_asked_for(
+    provider: Provider, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SELO_EVAL_GATE", "1")
+    process_settings.cache_clear()
+    provider.run()
+    assert provider.model.asked == []
+    assert set(states(store).values()) == {"waiting"}
+    assert provider.tries() == (0, 0)
+    with store.read() as connection:
+        again = connection.execute(select(sagas.c.next_attempt_at)).scalars().all()
+    assert all(at is not None and at > SystemClock().now() + timedelta(seconds=200) for at in again)
+    accept_configured(store, process_settings())
+    provider.run()
+    assert states(store) == dict.fromkeys(WHO, "completed")
