@@ -70,15 +70,6 @@ def evaluation_view(connection: Connection, settings: Settings, now: datetime) -
     rows, standing = newest(connection, READ), accepted(connection)
     used = fingerprint_of(settings)
     is_accepted = standing is not None and standing.fingerprint == used
-    cards: dict[str, Any] = {}
-    for row in rows:
-        cards.setdefault(row.fingerprint, row)
-    if standing is not None:
-        # What is accepted is shown however long ago that was.
-        cards.setdefault(standing.fingerprint, standing)
-    chosen = list(cards.values())[:CARDS]
-    if standing is not None and not any(row.fingerprint == standing.fingerprint for row in chosen):
-        chosen[-1] = cards[standing.fingerprint]
     return EvaluationView(
         well=is_accepted or (standing is None and not settings.eval_gate),
         headline=_headline(standing, rows, is_accepted=is_accepted, is_gated=settings.eval_gate),
@@ -87,10 +78,25 @@ def evaluation_view(connection: Connection, settings: Settings, now: datetime) -
         if settings.eval_gate
         else "the gate is off: nothing is held back",
         todo=_todo(standing, rows, used, is_accepted=is_accepted),
-        cards=tuple(_card(row, standing, used) for row in chosen),
+        cards=tuple(_card(row, standing, used) for row in _chosen(rows, standing, used)),
         columns=tuple(plain(name) for name in MEASURES),
         table=tuple((moment(row.at), row.model, _numbers(row.scores)) for row in rows[:ROWS]),
     )
+
+
+def _chosen(rows: Sequence[Any], standing: Any, used: str) -> list[Any]:
+    """Return the newest evaluation of each configuration: what is in use first, then what is accepted, then the newest.
+
+    What is accepted is there however long ago that was.
+    """
+    by_fingerprint: dict[str, Any] = {}
+    for row in (*rows, *([] if standing is None else [standing])):
+        by_fingerprint.setdefault(row.fingerprint, row)
+    first = (used, None if standing is None else standing.fingerprint)
+    ordered = sorted(
+        by_fingerprint.values(), key=lambda row: first.index(row.fingerprint) if row.fingerprint in first else 2
+    )
+    return ordered[:CARDS]
 
 
 def _headline(standing: Any, rows: Sequence[Any], *, is_accepted: bool, is_gated: bool) -> str:
