@@ -66,10 +66,17 @@ def resting_on(*texts: str) -> Change:
     """Let the only insight rest on the sources that hold one of these texts."""
 
     def change(document: dict[str, Any], request: CompletionRequest) -> dict[str, Any]:
-        aliases = [one.alias for one in request.evidence if any(text in one.text for text in texts)]
-        return document | {"insights": [{"text": "They said something.", "evidence": aliases}]}
+        found = {one.alias: one.text for one in request.evidence if any(text in one.text for text in texts)}
+        return document | {"insights": [insight(request, found)]}
 
     return change
+
+
+def insight(request: CompletionRequest, sources: dict[str, str]) -> dict[str, Any]:
+    """Return an insight that rests on sources (alias -> its text), in the form that the request's schema asks for."""
+    asked = request.schema["properties"]["insights"]["items"]["properties"]["evidence"]["items"]
+    quoted = [{"source": alias, "quote": text} for alias, text in sources.items()]
+    return {"text": "They said something.", "evidence": list(sources) if asked["type"] == "string" else quoted}
 
 
 def evaluated(cases: CaseSet, model: Faulty | None, *families: Family) -> Report:

@@ -18,7 +18,7 @@ from selo_dagster.evaluation.measures import (
     UPDATES,
 )
 from selo_dagster.llm.protocol import CompletionRequest
-from tests.evaluation.models import Faulty, case_set, evaluated, expected, memory, person, resting_on
+from tests.evaluation.models import Faulty, case_set, evaluated, expected, insight, memory, person, resting_on
 
 DAY = "2026-03-02"
 
@@ -52,14 +52,14 @@ def test_ignoring_what_matters_lowers_recall() -> None:
 def test_r8_an_id_that_was_never_shown_is_no_citation() -> None:
     """R8: an unknown id never reaches storage; the answer that rests on nothing else is refused and says so."""
 
-    def invented(document: dict[str, Any], _: CompletionRequest) -> dict[str, Any]:
-        return document | {"insights": [{"text": "They said something.", "evidence": ["m99"]}]}
+    def invented(document: dict[str, Any], request: CompletionRequest) -> dict[str, Any]:
+        return document | {"insights": [insight(request, {"m99": request.evidence[0].text})]}
 
     report = evaluated(CITED, Faulty(invented), "citations")
     assert (report.scores[RECALL].score, report.scores[ANSWERS].score) == (0.0, 0.0)
     assert report.scores[PRECISION].score is None
     # An answer is refused twice before its obligation waits for a person.
-    assert report.rejections == {"insight_without_evidence": 2}
+    assert report.rejections["insight_without_evidence"] == 2
 
 
 CHANGED = case_set(
