@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from selo_dagster.llm.errors import ModelError
 from selo_dagster.llm.protocol import Completion, CompletionRequest, LanguageModel
@@ -41,6 +42,10 @@ class Listening:
     def corrigible(self) -> bool:
         """As the model says."""
         return self.model.corrigible
+
+    def __getattr__(self, name: str) -> Any:
+        """Return whatever else the model says of itself."""
+        return getattr(self.model, name)
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Ask the model. Raises what it raises."""

@@ -1,4 +1,4 @@
-"""What was stored for a case, as it is judged: the newest reflection of each person, kind and date."""
+"""What was stored for a case, as it is judged: the reflection of each person, kind and date that holds."""
 
 from __future__ import annotations
 
@@ -54,6 +54,9 @@ def everything(connection: Connection, *, cut_short: bool) -> Everything:
         read.setdefault(row.reflection_id, set()).add(_named(row.source, row.source_id, days))
     newest: dict[Place, Stored] = {}
     for made in connection.execute(select(reflections).order_by(reflections.c.version)).mappings():
+        if made.get("head") is False:
+            # Where versions have a head, what does not hold is not what was made of the day.
+            continue
         place: Place = (made["user_id"], made["kind"], made["on"])
         newest[place] = _stored(dict(made), frozenset(read.get(made["id"], ())), days)
     lines: dict[str, tuple[str, ...]] = {}
