@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from sqlalchemy import select
 
+from selo_dagster.llm.budgets.bound import bound_of
+from selo_dagster.llm.rendering import messages_for
 from selo_dagster.reflections.tables import reflection_ledger, reflections
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
+from tests.llm.openai import ask, model_for, question
 from tests.support.command import Selo
 from tests.support.fakes import add_person, remember, say
 from tests.support.small_model import NAME
@@ -91,3 +97,41 @@ def test_a_call_that_has_too_little_time_ends_in_time(selo: Selo, monkeypatch: p
     (one,) = told["outcomes"]
     assert (one["outcome"], one["reason"]) == ("failed", "timeout")
     assert one["seconds"] < 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I was at the lake with my sister and we talked about the interview. " * 12,
+        "Мы долго говорили о море и о зиме, и мне стало легче. " * 8,
+        "昨日は海辺を歩いて、昔の友達のことを考えていた。" * 10,
+        "🙂🌊🏔️👩‍👩‍👧" * 30,
+        "x9!~q7#Zz%k2^&*()_+=-0" * 20,
+    ],
+    ids=["english", "russian", "japanese", "emoji", "noise"],
+)
+def test_r11_a_real_vocabulary_makes_no_more_tokens_of_a_request_than_are_reserved(server: str, text: str) -> None:
+    request = question(text, "Good night.")
+    bound = bound_of(request, 24)
+    for schema_in_prompt in (True, False):
+        messages = messages_for(request, "f" * 16, schema_in_prompt=schema_in_prompt)
+        prompt = _post(server, "/apply-template", {"messages": messages})["prompt"]
+        tokens = _post(server, "/tokenize", {"content": prompt, "add_special": True})["tokens"]
+        assert 0 < len(tokens) <= bound.input
+
+
+def test_r11_a_real_server_uses_no_more_than_is_reserved(server: str) -> None:
+    request = question("I was at the lake.", deadline_s=300.0)
+    answered = ask(model_for(server, model=NAME, slots=1, max_tokens=24), request)
+    bound = bound_of(request, 24)
+    assert 0 < answered.input_tokens <= bound.input
+    assert 0 < answered.output_tokens <= bound.output
+
+
+def _post(server: str, path: str, document: dict[str, Any]) -> dict[str, Any]:
+    address = f"{server.removesuffix('/v1')}{path}"
+    body = json.dumps(document).encode()
+    asked = Request(address, body, {"Content-Type": "application/json"})  # noqa: S310 - our own server
+    with urlopen(asked, timeout=120) as answered:  # noqa: S310 - our own server
+        found: dict[str, Any] = json.load(answered)
+    return found
