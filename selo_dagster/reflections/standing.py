@@ -36,20 +36,29 @@ def standing(connection: Connection, user_id: str, wanted: Iterable[tuple[str, s
         else:
             found.add((kind, source_id))
     if ids:
-        rows = connection.execute(_statement(tuple(ids)), {"whose": user_id, **ids})
+        padded = {kind: some + some[-1:] * (_room(len(some)) - len(some)) for kind, some in ids.items()}
+        named = {f"{kind}_{place}": one for kind, some in padded.items() for place, one in enumerate(some)}
+        statement = _statement(tuple((kind, len(some)) for kind, some in padded.items()))
+        rows = connection.execute(statement, {"whose": user_id, **named})
         found |= {(row.kind, row.id) for row in rows}
     return found
 
 
-@lru_cache(maxsize=8)
-def _statement(kinds: tuple[str, ...]) -> Any:
-    # One statement, built once: every person passes through it.
-    parts = [_part(kind) for kind in kinds]
+def _room(number: int) -> int:
+    """Return the next power of two, so that there are few statements for any number of ids."""
+    return 1 << (number - 1).bit_length()
+
+
+@lru_cache(maxsize=64)
+def _statement(wanted: tuple[tuple[str, int], ...]) -> Any:
+    # Built once, and without a list that is expanded at each call: every person passes through it.
+    parts = [_part(kind, number) for kind, number in wanted]
     return parts[0] if len(parts) == 1 else union_all(*parts)
 
 
-def _part(kind: str) -> Select[Any]:
+def _part(kind: str, number: int) -> Select[Any]:
     table = TABLES[kind]
+    ids = [bindparam(f"{kind}_{place}") for place in range(number)]
     return select(literal_column(f"'{kind}'").label("kind"), table.c.id).where(
-        table.c.user_id == bindparam("whose"), table.c.id.in_(bindparam(kind, expanding=True))
+        table.c.user_id == bindparam("whose"), table.c.id.in_(ids)
     )
