@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "due": "selo_dagster.reflections.commands:due_command",
     "erase": "selo_dagster.sagas.erasure.commands:erase_command",
     "eval": "selo_dagster.evaluation.commands:eval_command",
+    "forget": "selo_dagster.sagas.forget_command:forget_command",
     "http": "selo_dagster.operations.http.command:http_command",
     "ingest": "selo_dagster.memory.commands:ingest_command",
     "night": "selo_dagster.operations.night:night_command",

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from selo_dagster.errors import SeloError
 from selo_dagster.memory.bulk import among, insert_rows
+from selo_dagster.memory.forgotten import forgotten_among
 from selo_dagster.memory.lines import AnyLine, EventLine, MemoryLine, MessageLine, UserLine
 from selo_dagster.memory.payloads import same_json
 from selo_dagster.memory.tables import conversations, events, memories, messages
@@ -114,6 +115,7 @@ class _Batch:
             ("user_id", "kind", "content", "importance", "confidence", "at", "message_id", "tags"),
         )
         self._events = _Kept(events, events.c.ref, ("user_id", "type", "at", "payload"))
+        self._forgotten: set[tuple[str, str]] = set()
 
     def load(self, connection: Connection, lines: Iterable[AnyLine]) -> None:
         stated: set[str] = set()
@@ -121,6 +123,7 @@ class _Batch:
         ids: dict[str, set[str]] = {"message": set(), "memory": set(), "event": set()}
         held: set[str] = set()
         sources: set[str] = set()
+        remembered: set[tuple[str, str]] = set()
         for line in lines:
             if isinstance(line, UserLine):
                 stated.add(line.id)
@@ -129,14 +132,18 @@ class _Batch:
             ids[line.type].add(line.id)
             if isinstance(line, MessageLine):
                 held.add(line.conversation)
-            elif isinstance(line, MemoryLine) and line.message is not None:
-                sources.add(line.message)
+            elif isinstance(line, MemoryLine):
+                remembered.add((line.user, line.id))
+                if line.message is not None:
+                    sources.add(line.message)
         self._registry.load(connection, named, stated)
         self._conversations.load(connection, held)
         self._messages.load(connection, ids["message"])
         self._sources.load(connection, sources - ids["message"])
         self._memories.load(connection, ids["memory"])
         self._events.load(connection, ids["event"], events.c.origin == FROM_A_LINE)
+        unknown = {one for one in remembered if one[1] not in self._memories.known}
+        self._forgotten = forgotten_among(connection, unknown)
 
     def take(self, number: int, line: AnyLine) -> Settled:
         try:
@@ -168,6 +175,8 @@ class _Batch:
         return True
 
     def _take_memory(self, line: MemoryLine) -> bool:
+        if (line.user, line.id) in self._forgotten:
+            raise SeloError("forgotten", f"memory {line.id!r} was forgotten, and does not come back")
         if line.message is not None:
             source = self._messages.known.get(line.message) or self._sources.known.get(line.message)
             if source is None:

@@ -10,6 +10,7 @@ from sqlalchemy import text
 import selo_dagster.llm.budgets.tables
 import selo_dagster.llm.tables
 import selo_dagster.memory.episodes
+import selo_dagster.memory.forgotten
 import selo_dagster.memory.learnings
 import selo_dagster.memory.summaries
 import selo_dagster.memory.tables

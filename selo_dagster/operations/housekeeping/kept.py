@@ -19,6 +19,7 @@ KEPT_FOR_EVER: Final[dict[str, str]] = {
     "episodes": _PERSON,
     "erased_people": "keeps an erased person out, and holds the report",
     "evaluations": _RECORD + ": how good each model and its prompts were, and which of them was accepted",
+    "forgotten_memories": "keeps a forgotten memory out; goes with the person",
     "goal_steps": _PERSON,
     "goals": _PERSON,
     "learnings": _PERSON,

@@ -1,4 +1,4 @@
-"""Versions of reflections: which one holds, what it was made to replace, and what was decided of it."""
+"""Versions of reflections: which one holds, what it was to replace, what was decided; memories that were forgotten."""
 
 from __future__ import annotations
 
@@ -90,3 +90,19 @@ def upgrade() -> None:
     )
     op.create_index("ix_reflection_head_moves_user_id", "reflection_head_moves", ["user_id"])
     op.create_index("ix_reflection_head_moves_reflection_id", "reflection_head_moves", ["reflection_id"])
+    op.create_table(
+        "forgotten_memories",
+        sa.Column(
+            "digest", sa.String(length=64), nullable=False, comment="SHA-256 of the person's id and the memory's"
+        ),
+        sa.Column("user_id", IDENTIFIER, nullable=False),
+        sa.Column("actor", sa.String(length=200), nullable=False, comment="who asked for it"),
+        sa.Column("because", sa.Text(), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False, comment="by the domain's clock"),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_forgotten_memories_user_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_forgotten_memories")),
+        comment="keeps a forgotten memory out; goes with the person",
+    )
+    op.create_index("ix_forgotten_memories_user_id", "forgotten_memories", ["user_id"])

@@ -1,0 +1,346 @@
+"""`selo forget`: one memory goes, and no sentence is left that rests on it alone; the rest is made anew."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from selo_dagster.clock import FixedClock
+from selo_dagster.errors import SeloError
+from selo_dagster.llm.extractive.model import ExtractiveModel
+from selo_dagster.llm.protocol import CompletionRequest
+from selo_dagster.memory.client import write
+from selo_dagster.memory.episodes import episodes
+from selo_dagster.memory.learnings import learnings
+from selo_dagster.memory.tables import events, memories, messages
+from selo_dagster.people.evolution_tables import persona_changes, stale_marks
+from selo_dagster.people.goals import goals
+from selo_dagster.reflections.kinds import DAILY, KINDS
+from selo_dagster.reflections.look import look
+from selo_dagster.reflections.questions.tables import relationship_questions
+from selo_dagster.reflections.request import Wish, place
+from selo_dagster.reflections.settle import Settlement
+from selo_dagster.reflections.tables import mantras, reflection_attempts, reflection_sources
+from selo_dagster.sagas.catalogue.episode_generation import EPISODE_GENERATION
+from selo_dagster.sagas.catalogue.goal_creation import GOAL_CREATION
+from selo_dagster.sagas.forget import Forgotten, forget
+from selo_dagster.sagas.registry import registry
+from selo_dagster.settings import process_settings
+from selo_dagster.store.engine import Store
+from tests.people.evolving import values
+from tests.reflections.remaking import ON, decided, heads, row_of, versions
+from tests.sagas.builders import Room
+from tests.sagas.minds import completed, model_that, rows, story
+from tests.sagas.test_downstream import asking, carried
+from tests.support.command import Selo
+from tests.support.everything import everything
+from tests.support.fakes import NOW, FakeModel, remember, run_cohort, say
+
+SECRET = "the planted otter of Zanzibar"
+M1 = f"Ana told nobody but us about {SECRET}"
+OTHERS = {"m2": "Ana has an interview at the lake trust tomorrow and is nervous", "m3": "Ana loves her old cat"}
+NIGHTS = ("daily", "mantra", "relationship_questions", "weekly")
+WEEKLY = NOW + timedelta(days=6)
+WHY = ("--because", "she asked us to")
+
+
+@pytest.fixture
+def room(store: Store) -> Room:
+    """Ana's, who had a Sunday with three memories, the first of which says what nothing else says."""
+    registry.cache_clear()
+    process_settings.cache_clear()
+    made = Room(store)
+    say(store, "ana", "2026-11-22T10:00:00Z", "Good morning, I am excited", prefix="c1")
+    remember(store, "ana", "m1", "2026-11-22T10:05:00Z", M1, 0.95)
+    for number, (memory_id, text) in enumerate(OTHERS.items()):
+        remember(store, "ana", memory_id, f"2026-11-22T10:1{number}:00Z", text, 0.9)
+    return made
+
+
+async def by_rules(request: CompletionRequest) -> str:
+    """Answer as the embedded model does: in the words of what it is shown."""
+    return (await ExtractiveModel().complete(request)).text
+
+
+def night(room: Room, *kinds: str, at: Any = NOW) -> dict[str, list[Settlement]]:
+    """Do what is due, and carry out what it asks for."""
+    room.clock.instant = max(room.clock.instant, at)
+    found = {}
+    for name in kinds or NIGHTS:
+        look(room.store, KINDS[name], at, 3)
+        found[name] = run_cohort(
+            room.store,
+            FakeModel(by_rules),
+            kind=KINDS[name],
+            run_id=uuid4().hex,
+            clock=FixedClock(at),
+            on_made=asking(),
+        )
+        carried(room)
+    return found
+
+
+def forgets(room: Room, memory_id: str = "m1", user_id: str = "ana") -> Forgotten:
+    """Forget a memory."""
+    with room.store.write() as connection:
+        return forget(connection, user_id, memory_id, actor="ben", because="she asked us to", now=NOW)
+
+
+def secrets(room: Room) -> list[str]:
+    """Return the tables in which the words of the first memory stand."""
+    return sorted(name for name, there in everything(room.store).items() if any(SECRET in one for one in there))
+
+
+def test_r12_no_sentence_is_left_that_rests_on_a_memory_alone(room: Room) -> None:
+    """R12: deleting a memory leaves no derived sentence that rests on it alone: not one of its words, anywhere."""
+    night(room, "daily", "mantra", "relationship_questions")
+    night(room, "weekly", at=WEEKLY)
+    told = secrets(room)
+    assert {"memories", "reflections", "saga_steps", "learnings"} <= set(told), told
+    done = forgets(room)
+    assert secrets(room) == []
+    assert done.again == [("daily", "2026-11-22"), ("weekly", "2026-11-28"), ("mantra", "2026-11-22")]
+    assert done.deleted["memories"] == done.deleted["events"] == 1
+    # It is all made anew from what is left, and says nothing of it either.
+    found = night(room, at=WEEKLY + timedelta(hours=1))
+    assert [(one.on, one.outcome) for one in found["daily"]] == [(ON, "done")]
+    assert [(one.on, one.outcome) for one in found["mantra"]] == [(ON, "done")]
+    assert [one.outcome for one in found["weekly"]] == ["done"]
+    assert secrets(room) == []
+    (daily,) = versions(room.store)
+    cited = {name for one in daily.insights for name in one["evidence"]}
+    assert (daily.head, daily.version) == (True, 1)
+    assert cited <= {"memory:m2", "memory:m3", "message:c1-0"}
+    assert cited
+
+
+def test_what_is_made_anew_asks_for_nothing_and_moves_nobody_twice(room: Room) -> None:
+    night(room, "daily")
+    moved, asked = values(room.store), len(room.rows())
+    forgets(room)
+    night(room, "daily", at=NOW + timedelta(hours=1))
+    assert (values(room.store), len(room.rows())) == (moved, asked)
+
+
+def test_a_day_of_which_nothing_is_left_is_not_made_anew(room: Room) -> None:
+    night(room, "daily", "mantra")
+    for memory_id in ("m1", "m2", "m3"):
+        forgets(room, memory_id)
+    with room.store.write() as connection:
+        connection.execute(messages.delete())
+    found = night(room, "daily", "mantra", at=NOW + timedelta(hours=1))
+    assert [(one.outcome, one.reason) for one in found["daily"]] == [("skipped", "nothing_new")]
+    assert (versions(room.store), rows(room.store, mantras)) == ([], [])
+
+
+def test_a_former_version_that_knew_nothing_of_it_holds_again(room: Room) -> None:
+    with room.store.write() as connection:
+        connection.execute(memories.delete().where(memories.c.id == "m1"))
+        connection.execute(events.delete().where(events.c.ref == "m1"))
+    night(room, "daily")
+    (first,) = versions(room.store)
+    remember(room.store, "ana", "m1", "2026-11-22T10:06:00Z", M1, 0.4)
+    place(room.store, DAILY, Wish("again", ("ana",), ON, force=True), NOW, 3)
+    night(room, "daily")
+    second = versions(room.store)[1]
+    with room.store.read() as connection:
+        read = set(
+            connection.execute(
+                select(reflection_sources.c.source_id).where(reflection_sources.c.reflection_id == second.id)
+            ).scalars()
+        )
+    assert "m1" in read
+    done = forgets(room)
+    assert (done.again, heads(room.store), row_of(room.store).reflection_id) == ([], [1], first.id)
+    if second.head:
+        assert (decided(room.store)[-1].reason, decided(room.store)[-1].former_id) == ("forgotten", second.id)
+    assert secrets(room) == []
+
+
+def test_what_was_made_later_is_marked_to_be_looked_at(room: Room) -> None:
+    night(room, "daily")
+    say(room.store, "ana", "2026-11-23T13:00:00Z", "The interview went well, I am so happy", prefix="c2")
+    later = NOW + timedelta(days=1)
+    night(room, "daily", at=later)
+    monday = versions(room.store)[1]
+    forgets(room)
+    (mark,) = rows(room.store, stale_marks)
+    assert (mark["user_id"], mark["derived"]) == ("ana", f"reflection:{monday.id}")
+    assert mark["because"].startswith("forgotten:")
+    assert "m1" not in mark["because"]
+    # It was not made with the memory before it, and stays.
+    assert [one.id for one in versions(room.store)] == [monday.id]
+
+
+def test_sentences_with_sources_left_lose_this_one_and_stay(room: Room) -> None:
+    learning = {"user_id": "ana", "saga_id": "s", "source": "conversation:c", "domain": "d", "confidence": 0.9}
+    learning |= {"importance": 0.9, "model": "x", "created_at": NOW}
+    question = {"user_id": "ana", "on": ON, "topic": "t", "priority": 1, "state": "pending", "available_at": NOW}
+    question |= {"expires_at": NOW, "created_at": NOW, "model": "x"}
+    with room.store.write() as connection:
+        for number, evidence in enumerate((["memory:m1"], ["memory:m1", "memory:m2"], ["memory:m2"])):
+            connection.execute(
+                insert(learnings).values(learning | {"id": f"l{number}", "content": f"{number}", "evidence": evidence})
+            )
+            connection.execute(
+                insert(relationship_questions).values(
+                    question | {"id": f"q{number}", "question": f"{number}?", "evidence": evidence}
+                )
+            )
+        connection.execute(
+            insert(learnings).values(learning | {"id": "l3", "content": f"so {M1}!", "evidence": ["memory:m2"]})
+        )
+    done = forgets(room)
+    left = {row["id"]: row["evidence"] for row in rows(room.store, learnings)}
+    assert left == {"l1": ["memory:m2"], "l2": ["memory:m2"]}
+    assert {row["id"]: row["evidence"] for row in rows(room.store, relationship_questions)} == {
+        "q1": ["memory:m2"],
+        "q2": ["memory:m2"],
+    }
+    assert (done.deleted["learnings"], done.changed["learnings"]) == (2, 1)
+
+
+def test_a_goal_goes_with_the_last_that_asked_for_it(room: Room) -> None:
+    night(room, "daily")
+    (daily,) = versions(room.store)
+    with room.store.write() as connection:
+        connection.execute(goals.delete())
+        row = {"user_id": "ana", "description": "d", "priority": 0.5, "state": "active", "created_at": NOW}
+        hers = f"reflection:{daily.id}"
+        for number, origins in enumerate(([hers], [hers, "conversation:c"], ["conversation:c"])):
+            connection.execute(
+                insert(goals).values(
+                    row | {"id": f"g{number}", "title": "t", "origin": origins[0], "evidence": origins[1:]}
+                )
+            )
+        connection.execute(
+            insert(goals).values(row | {"id": "g3", "title": M1, "origin": "conversation:c", "evidence": []})
+        )
+    forgets(room)
+    assert {one["id"]: (one["origin"], one["evidence"]) for one in rows(room.store, goals)} == {
+        "g1": ("conversation:c", []),
+        "g2": ("conversation:c", []),
+    }
+
+
+def test_a_story_that_was_shown_it_goes_whole(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_that(monkeypatch, episode=story())
+    completed(room.store, EPISODE_GENERATION, {"since": "2026-11-22T09:00:00Z"})
+    assert len(rows(room.store, episodes)) == 1
+    forgets(room)
+    assert (rows(room.store, episodes), secrets(room)) == ([], [])
+
+
+def test_an_evolution_keeps_its_numbers_loses_its_words_and_can_be_taken_back(
+    room: Room, store_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = values(room.store)
+    night(room, "daily")
+    moved = values(room.store)
+    done = forgets(room)
+    (evolution,) = done.evolutions
+    assert moved != before
+    assert {row["reason"] for row in rows(room.store, persona_changes)} == {""}
+    monkeypatch.setenv("DATABASE_URL", store_url)
+    process_settings.cache_clear()
+    selo = Selo(capsys)
+    assert selo.json("persona", "revert", evolution)[0] == 0
+    carried(room)
+    assert {name: value for name, value in values(room.store).items() if value != moved[name]}
+    # What else it asked for can be undone as well, though its goal is gone; and nothing can be done again.
+    goal = next(row for row in room.rows() if row.type == "goal_creation")
+    assert selo.json("saga", "compensate", goal.id)[0] == 0
+    carried(room)
+    assert {row.state for row in room.rows()} == {"compensated"}
+    assert selo.json("saga", "retry", goal.id)[0] == 0
+    room.forward(GOAL_CREATION, "again")
+    assert rows(room.store, goals) == []
+    assert next(row.error for row in room.rows() if row.id == goal.id) is not None
+
+
+def test_it_does_not_come_back_by_the_door(room: Room) -> None:
+    forgets(room)
+    line = {"type": "memory", "id": "m1", "user": "ana", "kind": "fact", "content": M1, "importance": 0.9}
+    with room.store.write() as connection, pytest.raises(SeloError, match="was forgotten") as refused:
+        write(connection, line | {"at": "2026-11-22T10:05:00Z"})
+    assert refused.value.code == "forgotten"
+    with room.store.write() as connection:
+        assert write(connection, line | {"id": "m9", "at": "2026-11-22T10:05:00Z"}) == ["accepted"]
+    assert "m1" not in str(rows(room.store, memories))
+    assert not [one for one in rows(room.store, events) if one["ref"] == "m1"]
+
+
+def test_twice_changes_nothing_and_what_never_was_is_unknown(room: Room) -> None:
+    assert forgets(room).existing
+    again = forgets(room)
+    assert (again.existing, again.deleted.total(), again.again) == (False, 0, [])
+    room.people(1)
+    for memory_id, user_id in (("never", "ana"), ("m2", "p00"), ("m1", "p00")):
+        with pytest.raises(SeloError) as refused:
+            forgets(room, memory_id, user_id)
+        assert refused.value.code == "unknown_memory"
+
+
+def test_whoever_reflects_on_the_person_meanwhile_stores_nothing(room: Room) -> None:
+    look(room.store, DAILY, NOW, 3)
+
+    async def meanwhile(request: CompletionRequest) -> str:
+        forgets(room)
+        return await by_rules(request)
+
+    model = FakeModel(meanwhile)
+    (settled,) = run_cohort(room.store, model, run_id="late")
+    # What was made of it found its claim gone, and the day was made anew from what is left.
+    assert (settled.outcome, settled.attempts, len(model.asked)) == ("done", 2, 2)
+    assert [SECRET in str(asked.evidence) for asked in model.asked] == [True, False]
+    assert (heads(room.store), secrets(room)) == ([1], [])
+
+
+def test_while_a_saga_has_its_words_in_hand_it_waits(room: Room) -> None:
+    look(room.store, DAILY, NOW, 3)
+    run_cohort(room.store, FakeModel(by_rules), on_made=asking())
+    with pytest.raises(SeloError) as refused:
+        forgets(room)
+    assert refused.value.code == "under_way"
+    assert "memories" in secrets(room)
+    carried(room)
+    forgets(room)
+    assert secrets(room) == []
+
+
+def test_a_rejected_answer_goes_too(room: Room) -> None:
+    night(room, "daily")
+    with room.store.write() as connection:
+        connection.execute(update(reflection_attempts).values(answer=f"not JSON: {M1}"))
+    forgets(room)
+    assert secrets(room) == []
+
+
+def test_the_command_says_what_went_and_what_is_made_anew(
+    room: Room, store_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    night(room, "daily", "mantra")
+    monkeypatch.setenv("DATABASE_URL", store_url)
+    process_settings.cache_clear()
+    selo = Selo(capsys)
+    for arguments, code in (
+        (("ana", "m1"), "wrong_use"),
+        (("ana", "m1", "--because", " "), "wrong_use"),
+        (("ana", "m1", *WHY, "--by", "\x1b"), "wrong_use"),
+        (("nobody", "m1", *WHY), "unknown_user"),
+        (("ana", "m99", *WHY), "unknown_memory"),
+    ):
+        status, told = selo.json("forget", *arguments)
+        assert (status, told["error"]["code"]) == (2, code), arguments
+    status, told = selo.json("forget", "ana", "m1", *WHY)
+    assert (status, told["user"], told["memory"], told["existing"]) == (0, "ana", "m1", True)
+    assert {"kind": "daily", "key": "2026-11-22"} in told["again"]
+    assert {"kind": "mantra", "key": "2026-11-22"} in told["again"]
+    assert (told["deleted"]["memories"], told["deleted"]["reflections"]) == (1, 1)
+    assert "was forgotten already" in selo("forget", "ana", "m1", *WHY)[1]
+    status, printed = selo("forget", "ana", "m2", *WHY)
+    assert (status, "m2 of ana is forgotten" in printed) == (0, True)
