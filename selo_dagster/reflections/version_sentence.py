@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from selo_dagster.reflections.heads import ROLLBACK
 from selo_dagster.reflections.states import DONE, Reason
 from selo_dagster.reflections.tables import reflection_head_moves as moves
 from selo_dagster.reflections.tables import reflections
@@ -37,7 +36,7 @@ def version_sentence(connection: Connection, row: Any) -> str | None:
             f"of version {holds} that still rest on something: version {holds} holds. `selo show {row.user_id} --diff` "
             "compares them, `selo rollback` lets the new one hold."
         )
-    if last is not None and last.reason == ROLLBACK:
-        because = str(last.because).rstrip(".")
+    if last is not None and last.because is not None:
+        because = last.because.rstrip(".")
         return f"Version {holds} holds since {last.at:%Y-%m-%d %H:%M}Z, as {last.actor} decided: {because}."
     return None if row.state == DONE else f"Version {holds} holds on."

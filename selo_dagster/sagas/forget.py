@@ -24,7 +24,7 @@ from selo_dagster.reflections.claim import RELEASED, RUNNING
 from selo_dagster.reflections.heads import versions_locked
 from selo_dagster.reflections.kinds import KINDS
 from selo_dagster.reflections.questions.tables import relationship_questions
-from selo_dagster.reflections.states import CLAIMED, DEFERRED, DUE, waiting_for
+from selo_dagster.reflections.states import CLAIMED, DEFERRED, DONE, DUE, Reason, waiting_for
 from selo_dagster.reflections.tables import (
     mantras,
     reflection_attempts,
@@ -368,7 +368,15 @@ def _reflections(
         left = versions_locked(connection, user_id, kind, key)
         if not left:
             _make_again(connection, user_id, kind, key, now, done)
-        elif held is not None:
+            continue
+        # Whatever was held back may be gone; what holds is done.
+        connection.execute(
+            update(ledger)
+            .where(ledger.c.user_id == user_id, ledger.c.kind == kind, ledger.c.key == key)
+            .where(ledger.c.reason == Reason.LOSS_GUARD)
+            .values(state=DONE, reason=None)
+        )
+        if held is not None:
             _stand_in(connection, user_id, kind, key, (held, left[-1].id), actor, now)
     kept = {
         on.isoformat() for on in connection.execute(select(mantras.c.on).where(mantras.c.user_id == user_id)).scalars()

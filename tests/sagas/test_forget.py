@@ -137,13 +137,14 @@ def test_a_day_of_which_nothing_is_left_is_not_made_anew(room: Room) -> None:
     assert (versions(room.store), rows(room.store, mantras)) == ([], [])
 
 
-def test_a_former_version_that_knew_nothing_of_it_holds_again(room: Room) -> None:
+@pytest.mark.parametrize("importance", [0.4, 1.0])
+def test_a_former_version_that_knew_nothing_of_it_holds_again(room: Room, importance: float) -> None:
     with room.store.write() as connection:
         connection.execute(memories.delete().where(memories.c.id == "m1"))
         connection.execute(events.delete().where(events.c.ref == "m1"))
     night(room, "daily")
     (first,) = versions(room.store)
-    remember(room.store, "ana", "m1", "2026-11-22T10:06:00Z", M1, 0.4)
+    remember(room.store, "ana", "m1", "2026-11-22T10:06:00Z", M1, importance)
     place(room.store, DAILY, Wish("again", ("ana",), ON, force=True), NOW, 3)
     night(room, "daily")
     second = versions(room.store)[1]
@@ -154,10 +155,13 @@ def test_a_former_version_that_knew_nothing_of_it_holds_again(room: Room) -> Non
             ).scalars()
         )
     assert "m1" in read
+    # Whether it holds or was held back, it was made with the memory before it.
     done = forgets(room)
     assert (done.again, heads(room.store), row_of(room.store).reflection_id) == ([], [1], first.id)
-    if second.head:
-        assert (decided(room.store)[-1].reason, decided(room.store)[-1].former_id) == ("forgotten", second.id)
+    assert (row_of(room.store).state, row_of(room.store).reason) == ("done", None)
+    assert [(one.reason, one.former_id) for one in decided(room.store)] == (
+        [("forgotten", second.id)] if second.head else []
+    )
     assert secrets(room) == []
 
 
