@@ -58,7 +58,7 @@ def _statement(wanted: tuple[tuple[str, int], ...]) -> Any:
 
 def _part(kind: str, number: int) -> Select[Any]:
     table = TABLES[kind]
-    ids = [bindparam(f"{kind}_{place}") for place in range(number)]
+    ids: list[Any] = [bindparam(f"{kind}_{place}") for place in range(number)]
     return select(literal_column(f"'{kind}'").label("kind"), table.c.id).where(
         table.c.user_id == bindparam("whose"), table.c.id.in_(ids)
     )

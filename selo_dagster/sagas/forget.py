@@ -276,15 +276,18 @@ def _goals(connection: Connection, user_id: str, gone: set[str], content: str, d
 def _sentences(
     connection: Connection, says: Column[str], user_id: str, gone: set[str], content: str, done: Forgotten
 ) -> None:
-    """Delete the rows of which all evidence is gone, or that quote it; others lose the evidence that is."""
+    """Delete the rows of which all evidence is gone, or that quote it; others lose the evidence and its quotes."""
     table = says.table
-    chosen = select(table.c.id, table.c.evidence, says.label("says")).where(table.c.user_id == user_id)
+    chosen = select(table.c.id, table.c.evidence, table.c.citations, says.label("says")).where(
+        table.c.user_id == user_id
+    )
     for row in connection.execute(chosen).all():
         left = [one for one in row.evidence if one not in gone]
         if not left or _quotes(row.says, content):
             _delete(connection, table, done, table.c.id == row.id)
         elif left != row.evidence:
-            connection.execute(update(table).where(table.c.id == row.id).values(evidence=left))
+            quotes = None if row.citations is None else [one for one in row.citations if one["source"] not in gone]
+            connection.execute(update(table).where(table.c.id == row.id).values(evidence=left, citations=quotes))
             done.changed[table.name] += 1
 
 

@@ -188,7 +188,11 @@ def test_sentences_with_sources_left_lose_this_one_and_stay(room: Room) -> None:
     with room.store.write() as connection:
         for number, evidence in enumerate((["memory:m1"], ["memory:m1", "memory:m2"], ["memory:m2"])):
             connection.execute(
-                insert(learnings).values(learning | {"id": f"l{number}", "content": f"{number}", "evidence": evidence})
+                insert(learnings).values(
+                    learning
+                    | {"id": f"l{number}", "content": f"{number}", "evidence": evidence}
+                    | {"citations": [{"source": one, "quote": f"of {one}", "start": 0, "end": 1} for one in evidence]}
+                )
             )
             connection.execute(
                 insert(relationship_questions).values(
@@ -200,6 +204,8 @@ def test_sentences_with_sources_left_lose_this_one_and_stay(room: Room) -> None:
         )
     done = forgets(room)
     left = {row["id"]: row["evidence"] for row in rows(room.store, learnings)}
+    # What was quoted of it is its own words.
+    assert all([one["source"] for one in row["citations"]] == row["evidence"] for row in rows(room.store, learnings))
     assert left == {"l1": ["memory:m2"], "l2": ["memory:m2"]}
     assert {row["id"]: row["evidence"] for row in rows(room.store, relationship_questions)} == {
         "q1": ["memory:m2"],
