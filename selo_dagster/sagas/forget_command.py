@@ -12,7 +12,8 @@ from selo_dagster.output import json_option, now_option, print_json
 from selo_dagster.reflections.answers import person
 from selo_dagster.sagas.commands import account
 from selo_dagster.sagas.desk import require_reason
-from selo_dagster.sagas.forget import Forgotten, forget
+from selo_dagster.sagas.forget import forget
+from selo_dagster.sagas.forgotten import Forgotten
 from selo_dagster.settings import process_settings
 from selo_dagster.store.opening import open_store
 

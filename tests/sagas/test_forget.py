@@ -27,7 +27,8 @@ from selo_dagster.reflections.settle import Settlement
 from selo_dagster.reflections.tables import mantras, reflection_attempts, reflection_sources
 from selo_dagster.sagas.catalogue.episode_generation import EPISODE_GENERATION
 from selo_dagster.sagas.catalogue.goal_creation import GOAL_CREATION
-from selo_dagster.sagas.forget import Forgotten, forget
+from selo_dagster.sagas.forget import forget
+from selo_dagster.sagas.forgotten import Forgotten
 from selo_dagster.sagas.registry import registry
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
