@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Connection, delete, func, select
 
 from selo_dagster.clock import FixedClock
 from selo_dagster.errors import SeloError
@@ -39,6 +39,7 @@ from selo_dagster.reflections.settle import Settlement
 from selo_dagster.reflections.states import DEFERRED, FAILED, REJECTED
 from selo_dagster.reflections.tables import reflection_ledger
 from selo_dagster.reflections.tools import limits_for
+from selo_dagster.sagas.forget import forget
 from selo_dagster.settings import Settings
 from selo_dagster.store.engine import Store
 from selo_dagster.store.schema import upgrade
@@ -149,10 +150,7 @@ class Player:
     def _do(self, case: Case, deed: Forget | Merge) -> None:
         with self.store.write() as connection:
             if isinstance(deed, Forget):
-                what, _, name = deed.source.partition(":")
-                table = memories if what == "memory" else messages
-                gone = connection.execute(delete(table).where(table.c.id == case.full(name))).rowcount
-                if not gone:
+                if not _forgotten(connection, case, deed):
                     raise SeloError("bad_case", f"{case.id}: {deed.source} is deleted before it is there")
                 return
             merge = Proposed(case.full(deed.keep), (case.full(deed.retire),), "same_content", 1.0)
@@ -202,6 +200,7 @@ class Player:
             random=self._chance,
             new_id=self._new_id,
             breaker=breaker_of(self.given.settings),
+            redaction=self.given.settings.redact,
         )
         cohort = Cohort(
             kind, f"eval-{self._runs}", limits_for(self.given.settings, kind), tools, lambda _: None, by_hand=True
@@ -213,6 +212,19 @@ class Player:
 
     def _new_id(self) -> str:
         return f"{self._chance.getrandbits(128):032x}"
+
+
+def _forgotten(connection: Connection, case: Case, deed: Forget) -> bool:
+    """Delete a memory as `selo forget` does, a message as a companion's own program may; tells whether it was there."""
+    what, _, name = deed.source.partition(":")
+    if what == "message":
+        return bool(connection.execute(delete(messages).where(messages.c.id == case.full(name))).rowcount)
+    whose = select(memories.c.user_id).where(memories.c.id == case.full(name))
+    user_id = connection.execute(whose).scalar()
+    if user_id is None:
+        return False
+    forget(connection, user_id, case.full(name), actor="evaluation", because=f"the case {case.id}", now=deed.at)
+    return True
 
 
 def case_of(user_id: str) -> str:
