@@ -172,6 +172,9 @@ class _Reversed:
 def _reflect_twice(connection: Connection) -> None:
     """Let there be a reflection to learn from, and a later one that rests on what came of it."""
     later = NOW + timedelta(days=60)
+    insert_missing(connection, conversations, [{"id": "c1", "user_id": "ana"}])
+    said = {"id": "c1-0", "user_id": "ana", "conversation_id": "c1", "role": "user", "at": NOW}
+    insert_missing(connection, messages, [said | {"content": "My sister lives in Porto and I love her."}])
     rows = [reflection_row("ana", "r2", insights=INSIGHTS), reflection_row("ana", "r3", created_at=later)]
     insert_missing(connection, reflections, rows)
 

@@ -227,6 +227,7 @@ class TestActs:
 class TestAMind:
     def test_show_tells_goals_episodes_learnings_and_what_is_stale(self, selo: Selo, store: Store) -> None:
         now = SystemClock().now()
+        say(store, "ana", now - timedelta(days=1), "My sister lives in Porto and I love her.", prefix="c1")
         insights = [{"text": "Ana said “My sister lives in Porto and I love her.”", "evidence": ["message:c1-0"]}]
         add_reflection(store, "ana", "r1", insights=insights, created_at=now - timedelta(days=1))
         asked(store, "ana", now, reflection="r1", source="reflection:r1", deltas={"empathy": 0.1})

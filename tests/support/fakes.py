@@ -16,6 +16,7 @@ from sqlalchemy import insert
 from selo_dagster.clock import BEGINNING, Clock, FixedClock, parse_instant
 from selo_dagster.llm.citations import QUOTE_LIMIT
 from selo_dagster.llm.protocol import Completion, CompletionRequest, Evidence
+from selo_dagster.llm.quotes import weighs
 from selo_dagster.memory.tables import conversations, memories, messages
 from selo_dagster.people.tables import user_statements, users
 from selo_dagster.reflections.cohort import Cohort, CohortLimits, Tools
@@ -39,7 +40,11 @@ def cited(*sources: Evidence) -> list[dict[str, str]]:
 
 def beginning(text: str) -> str:
     """Return the first words of a text, as many as a quote may have."""
-    return text if len(text) <= QUOTE_LIMIT else text[:QUOTE_LIMIT].rsplit(" ", 1)[0]
+    if len(text) <= QUOTE_LIMIT:
+        return text
+    words = text[:QUOTE_LIMIT].rsplit(" ", 1)[0]
+    # One endless word may be cut anywhere.
+    return words if weighs(words) else text[:QUOTE_LIMIT]
 
 
 def good_answer(request: CompletionRequest, **changes: Any) -> str:
