@@ -14,7 +14,6 @@ from selo_dagster.clock import FixedClock, parse_instant
 from selo_dagster.evaluation.attacks import Attack, attacks
 from selo_dagster.llm.extractive import ExtractiveModel
 from selo_dagster.llm.protocol import CompletionRequest
-from selo_dagster.llm.trust import orders
 from selo_dagster.llm.trust.orders import Cleaned
 from selo_dagster.llm.trust.refusals import HINTS
 from selo_dagster.memory.tables import memories
@@ -34,7 +33,7 @@ from tests.support.fakes import NOW, FakeModel, add_person, good_answer, remembe
 
 FULL = os.environ.get("SELO_TEST_SCALE") == "full"
 ALL = attacks()
-SOME = ALL if FULL else tuple(one for place, one in enumerate(ALL) if place % 4 == 0)
+SOME = ALL if FULL else tuple(one for place, one in enumerate(ALL) if place % 6 == 0)
 """A night of everybody takes as long as there are attacks; the detector is held against all of them elsewhere."""
 
 
@@ -80,7 +79,7 @@ def test_what_an_obedient_model_writes_is_refused_although_the_order_reached_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R15: links, commands, templates, talk of prompts, traits out of bounds and foreign ids are refused as well."""
-    formed = tuple(one for one in ALL if one.wants != "plain")
+    formed = tuple(one for one in ALL if one.wants != "plain")[:: 1 if FULL else 3]
     settle_in(store, formed)
     ended = night(store, model := Obedient(formed), monkeypatch)
     obeyed = [one for one in formed if one.id in model.obeyed]
@@ -131,9 +130,7 @@ def test_what_says_nothing_but_an_order_is_withheld_and_recorded_as_dropped(stor
     assert [source.text for source in asked.evidence] == ["We walked home"]
     assert asked.omitted == 0
     assert one.tainted
-    assert sorted(columns(store, reflection_sources, "source_id", "use")) == [("c-0", "read"), ("c-1", "dropped")] or (
-        sorted(columns(store, reflection_sources, "source_id", "use")) == [("c-0", "cited"), ("c-1", "dropped")]
-    )
+    assert dict(columns(store, reflection_sources, "source_id", "use")) == {"c-0": "cited", "c-1": "dropped"}
 
 
 def test_tags_and_kinds_and_names_give_no_orders_either(store: Store) -> None:
@@ -263,4 +260,3 @@ def test_an_answer_that_stays_forbidden_is_kept_with_its_codes(store: Store) -> 
     assert (one.outcome, one.codes) == ("rejected", ("command_in_answer", "link_in_answer"))
     assert columns(store, ledger, "codes") == [(["command_in_answer", "link_in_answer"],)]
     assert "evil.example" in columns(store, reflection_attempts, "answer")[0][0]
-    assert orders.orders_in("We walked home") == ()
