@@ -77,7 +77,7 @@ def worth_a_look(seen: Glance) -> bool:
     """Tell whether there may be an order in a text."""
     text, signs = seen.text, seen.signs
     return (
-        not TELLING.isdisjoint(seen.words)
+        (" " in seen.plain and not TELLING.isdisjoint(seen.words))
         or not (EVERYDAY.isdisjoint(seen.words) or URGING.isdisjoint(seen.words))
         or seen.longest >= _LONG
         or "---" in text
