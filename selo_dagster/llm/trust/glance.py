@@ -8,17 +8,22 @@ from typing import Final
 
 _WORDS: Final = re.compile(r"[^\W_]+")
 
+_SPELLED: Final = b"\1" * 4
+
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What is seen at once. words: in lower case; signs: every character; singles: words of one letter."""
+    """What is seen at once. words: in lower case; signs: every character.
+
+    spelled: whether four words of one letter follow each other; pairs: words of two.
+    """
 
     text: str
     plain: str
     words: frozenset[str]
     signs: frozenset[str]
     longest: int
-    singles: int
+    spelled: bool
     pairs: int
 
 
@@ -26,13 +31,13 @@ def glance(text: str) -> Glance:
     """Look at a text once."""
     plain = text.lower()
     words = _WORDS.findall(plain)
-    lengths = [len(one) for one in words]
+    lengths = bytes([min(len(one), 255) for one in words])
     return Glance(
         text,
         plain,
         frozenset(words),
         frozenset(text),
         max(map(len, plain.split()), default=0),
-        lengths.count(1),
+        _SPELLED in lengths,
         lengths.count(2),
     )

@@ -33,7 +33,6 @@ _HEX_PAIRS: Final = re.compile(r"(?:\b[0-9a-f]{2}[\s,:]){12}")
 _SYLLABLES: Final = re.compile(r"\b[a-z]{1,3}-[a-z]{1,3}-[a-z]{1,4}\b")
 _BITS: Final = re.compile(r"(?:[01]{8}\s?){6}")
 _LONG: Final = 20
-_SINGLES: Final = 5
 _PAIRS: Final = 12
 _OTHER_SCRIPT: Final = re.compile("[\u00df-\u1fff\u2e80-\ud7ff\uf900-\uffef]")
 _UNUSUAL: Final = re.compile(
@@ -86,15 +85,17 @@ def worth_a_look(seen: Glance) -> bool:
         or bool("-" in signs and _SYLLABLES.search(seen.plain))
         or bool({"0", "1"} <= signs and _BITS.search(text))
         or bool(seen.pairs >= _PAIRS and _HEX_PAIRS.search(seen.plain))
-        or bool(seen.singles >= _SINGLES and _APART.search(text))
+        or bool(seen.spelled and _APART.search(text))
         or (not text.isascii() and _is_unusual(seen))
     )
 
 
 def _is_unusual(seen: Glance) -> bool:
-    if _UNUSUAL.search(seen.text):
+    # Each character once: most of a text are the same few.
+    signs = "".join(seen.signs)
+    if _UNUSUAL.search(signs):
         return True
-    return _OTHER_SCRIPT.search(seen.text) is not None and any(stem in seen.plain for stem in STEMS)
+    return _OTHER_SCRIPT.search(signs) is not None and any(stem in seen.plain for stem in STEMS)
 
 
 def _cleaned(text: str) -> Cleaned:
