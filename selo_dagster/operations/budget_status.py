@@ -38,11 +38,16 @@ def _held_back(connection: Connection, budget: Budget, now: datetime) -> list[di
     for name, kind in KINDS.items():
         if not asks(kind):
             continue
+        number = put_off.get(name, 0)
         over = over_now(connection, budget, kind, now)
-        number = put_off.get(name, 0) + (0 if over is None else ready_count(connection, kind, now))
+        if over is not None:
+            number += ready_count(connection, kind, now)
+        elif number:
+            # Smaller calls may have room; what was put off had none.
+            over = over_now(connection, budget, kind, now, refusals=1)
         found.append((name, number, over))
     for name, number in waiting_for_room(connection).items():
-        found.append((name, number, gone(connection, budget, name, now)))
+        found.append((name, number, gone(connection, budget, name, now, refusals=1)))
     return [_document(name, number, over) for name, number, over in found if number]
 
 

@@ -12,7 +12,7 @@ from selo_dagster.llm.budgets.bound import bound_of
 from selo_dagster.llm.budgets.calls import Tab, give_back
 from selo_dagster.llm.budgets.caps import Budget, Over, budget_of
 from selo_dagster.llm.budgets.reserving import Asked, Granted, reserve
-from selo_dagster.llm.budgets.standing import gone, personal
+from selo_dagster.llm.budgets.standing import REFUSED_TO_CLOSE, gone, personal
 from selo_dagster.llm.protocol import CompletionRequest
 from selo_dagster.reflections.claim import Claim, ledger, owner_of
 from selo_dagster.reflections.kind import Kind
@@ -126,9 +126,15 @@ def purse_of(budget: Budget | None, kind: Kind, lease_s: float) -> Purse:
     return Purse(budget if asks(kind) else None, kind, lease_s)
 
 
-def over_now(connection: Connection, budget: Budget, kind: Kind, now: datetime) -> Over | None:
-    """Return the cap of the fleet or of the kind that leaves no room for any call of it today."""
-    return gone(connection, budget, kind.name, now, light=kind.lane == "light", interactive=interactive(kind))
+def over_now(
+    connection: Connection, budget: Budget, kind: Kind, now: datetime, *, refusals: int = REFUSED_TO_CLOSE
+) -> Over | None:
+    """Return the cap of the fleet or of the kind that leaves no room for any call of it today.
+
+    refusals: calls in a row from which on the least that one of them needed counts as what any needs.
+    """
+    light, asked = kind.lane == "light", interactive(kind)
+    return gone(connection, budget, kind.name, now, light=light, interactive=asked, refusals=refusals)
 
 
 def over_budget(store: Store, settings: Settings, kinds: Mapping[str, Kind], now: datetime) -> dict[str, Over]:
@@ -151,9 +157,7 @@ def give_back_lost(store: Store, settings: Settings) -> int:
 
 def what_holds(connection: Connection, budget: Budget, kind: Kind, user_id: str, now: datetime) -> Over | None:
     """Return the cap that holds a row of somebody back which was put off for want of room."""
-    light, asked = kind.lane == "light", interactive(kind)
-    found = gone(connection, budget, kind.name, now, light=light, interactive=asked, refusals=1)
-    return found or personal(connection, budget, user_id, now)
+    return over_now(connection, budget, kind, now, refusals=1) or personal(connection, budget, user_id, now)
 
 
 def why_left(store: Store, settings: Settings, kind: Kind, now: datetime) -> str | None:

@@ -68,6 +68,17 @@ def test_a_cap_that_holds_work_back_is_a_problem_that_says_until_when(store: Sto
     ]
 
 
+def test_what_was_put_off_for_its_size_names_the_cap_that_refused_it(store: Store) -> None:
+    with store.write() as connection:
+        tomorrow = NOW + timedelta(hours=12)
+        connection.execute(update(ledger).values(state="deferred", reason="budget", ready_at=tomorrow))
+        refused = {"tokens": 15_000, "refused": 1, "refused_tokens": 6_000, "refused_cost": 0}
+        connection.execute(update(spending_days).where(spending_days.c.scope == "kind").values(refused))
+    ((code, subject, message),) = problems(store)
+    assert (code, subject) == ("budget_spent", "daily")
+    assert message.endswith("15000 tokens are spent, and a call may take 6000 tokens")
+
+
 def test_a_person_whose_own_budget_is_spent_needs_nobody(store: Store) -> None:
     with store.write() as connection:
         tomorrow = NOW + timedelta(hours=12)
