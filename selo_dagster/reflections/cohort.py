@@ -153,6 +153,11 @@ class Cohort:
     _turns: Turns = field(init=False, repr=False)
     _purse: Purse = field(init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        """Open what is kept for one run."""
+        self._purse = purse_of(self.tools.budget, self.kind, self.limits.person.person_s + self.limits.lease_s)
+        self._turns = Turns(self.limits.per_person)
+
     async def run(self) -> None:
         """Claim, reflect and commit until nothing is due, the deadline is near, or `stop` was called.
 
@@ -169,8 +174,6 @@ class Cohort:
             at_once=self.by_hand,
             acceptance=self.tools.acceptance,
         )
-        self._turns = Turns(self.limits.per_person)
-        self._purse = purse_of(self.tools.budget, self.kind, self.limits.person.person_s + self.limits.lease_s)
         with self._spans.cohort():
             await self._run()
 

@@ -25,7 +25,7 @@ from selo_dagster.settings import load_settings
 from selo_dagster.store.engine import Store
 from tests.sagas.minds import completed, learning, learnings, model_that, rows, summary
 from tests.support import fakes
-from tests.support.fakes import NOW, FakeModel, add_person, good_answer, remember, run_cohort, say, tools
+from tests.support.fakes import NOW, FakeModel, add_person, cited, good_answer, remember, run_cohort, say, tools
 
 MAIL, PHONE, PASSWORD = "ben@example.com", "912 345 678", "hunter2"
 SAID = f"Ben wrote from {MAIL}, his number is {PHONE}, my password: {PASSWORD}"
@@ -34,7 +34,7 @@ SAID = f"Ben wrote from {MAIL}, his number is {PHONE}, my password: {PASSWORD}"
 async def quoting(request: CompletionRequest) -> str:
     """Answer with what was shown in it."""
     (source,) = request.evidence
-    insight = {"text": f"She said: {source.text}", "evidence": [source.alias]}
+    insight = {"text": f"She said: {source.text}", "evidence": cited(source)}
     return good_answer(request, insights=[insight])
 
 
