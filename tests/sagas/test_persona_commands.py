@@ -306,7 +306,9 @@ class TestAMind:
         _, told = selo.json("persona", "evolutions", "--user", "ana")
         assert [one["state"] for one in told["evolutions"]] == ["applied", "reversed"]
         _, shown = selo.json("show", "ana")
-        assert [one["version"] for one in shown["reflections"]] == [3, 2, 1]
+        assert [one["version"] for one in shown["reflections"]] == [3]
+        _, kept = selo.json("versions", "ana", "--kind", "daily")
+        assert sorted(one["version"] for one in kept["versions"]) == [1, 2, 3]
         assert len(shown["goals"]) == 1
 
     def test_a_persona_that_came_to_too_many_ends_is_a_problem_in_the_status(self, selo: Selo, store: Store) -> None:

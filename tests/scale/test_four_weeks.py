@@ -18,7 +18,7 @@ FULL = os.environ.get("SELO_TEST_SCALE") == "full"
 @pytest.mark.timeout(900)
 def test_everybody_gets_one_daily_per_lived_date_and_its_mantra_after_it(store: Store) -> None:
     """R7: every date that a person lived and spoke on has exactly one daily, wherever they were."""
-    weeks = Weeks(store, people=200 if FULL else 25, step=timedelta(hours=1 if FULL else 24))
+    weeks = Weeks(store, people=200 if FULL else 12, step=timedelta(hours=1 if FULL else 24))
     weeks.live()
     spoken = {(user, on) for user, dates in weeks.spoken().items() for on in dates}
     dailies = Counter((row.user_id, row.on) for row in weeks.made("daily"))
@@ -43,7 +43,7 @@ def test_everybody_gets_one_daily_per_lived_date_and_its_mantra_after_it(store: 
 @pytest.mark.timeout(300)
 def test_a_second_look_at_the_same_moment_asks_no_model(store: Store) -> None:
     """R10: without anything new, nothing is called, for any kind."""
-    weeks = Weeks(store, people=40 if FULL else 15, step=timedelta(hours=24), days=9)
+    weeks = Weeks(store, people=40 if FULL else 8, step=timedelta(hours=24), days=9)
     weeks.live()
     assert weeks.calls["daily"] > 2 * weeks.people
     assert weeks.look() == Counter()
