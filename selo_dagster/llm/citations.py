@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from selo_dagster.llm.quotes import Text
+from selo_dagster.llm.trust.parts import parts_of
 from selo_dagster.llm.trust.stand_ins import longest_piece
 
 QUOTE_LIMIT: Final = 200
@@ -94,12 +95,25 @@ class Sources:
             return QUOTE_TOO_SHORT
         found = text.find(cited.quote)
         if found is None:
-            # A model copies what it was shown: of that, what stands for a link or a secret is not in the source.
-            piece = longest_piece(cited.quote)
-            found = text.find(piece) if text.substantial(piece) else None
+            found = next(
+                (at for piece in self._pieces(cited) if text.substantial(piece) and (at := text.find(piece))), None
+            )
         if found is None:
             return QUOTE_NOT_FOUND
         return Passage(cited.source, text.text[found.start : found.end], found.start, found.end)
+
+    def _pieces(self, cited: Citation) -> list[str]:
+        """Return what may stand in the source of a quote that does not, the longest first.
+
+        A model copies what it was shown: of that, what stands for a link or a secret is not in the source, and where an
+        order was left out, sentences follow each other that do not there.
+        """
+        quote = str(cited.quote)
+        whole = longest_piece(quote)
+        told = self._told.get(cited.source)
+        if told is None or Text(told).find(quote) is None:
+            return [whole]
+        return [whole, *sorted((whole[begin:end] for begin, end in parts_of(whole)), key=len, reverse=True)]
 
     def _is_all_that_was_told(self, cited: Citation) -> bool:
         told = self._told.get(cited.source)
