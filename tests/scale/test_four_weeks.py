@@ -18,7 +18,7 @@ FULL = os.environ.get("SELO_TEST_SCALE") == "full"
 @pytest.mark.timeout(900)
 def test_everybody_gets_one_daily_per_lived_date_and_its_mantra_after_it(store: Store) -> None:
     """R7: every date that a person lived and spoke on has exactly one daily, wherever they were."""
-    weeks = Weeks(store, people=200 if FULL else 12, step=timedelta(hours=1 if FULL else 24))
+    weeks = Weeks(store, people=200 if FULL else 12, step=timedelta(hours=1 if FULL else 24), days=28 if FULL else 15)
     weeks.live()
     spoken = {(user, on) for user, dates in weeks.spoken().items() for on in dates}
     dailies = Counter((row.user_id, row.on) for row in weeks.made("daily"))
