@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
-from selo_dagster.store.base import metadata, unit_interval
+from selo_dagster.store.base import metadata, tainted, unit_interval
 from selo_dagster.store.types import Document, Identifier, Reference, UTCDateTime
 
 LEAST_WORDS: Final = 15
@@ -29,13 +29,7 @@ episodes = Table(
     Column("begins_at", UTCDateTime, nullable=False, comment="of the first source"),
     Column("ends_at", UTCDateTime, nullable=False, comment="of the last source"),
     Column("model", String(200), nullable=False),
-    Column(
-        "tainted",
-        Boolean,
-        nullable=False,
-        server_default=text("false"),
-        comment="made from what tried to give an order, or is untrusted",
-    ),
+    tainted(),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     unit_interval("importance"),
     Index("ix_episodes_user", "user_id", "ends_at"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Float, ForeignKey, Index, String, Table, Text, text
+from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, String, Table, Text, text
 
-from selo_dagster.store.base import metadata, unit_interval
+from selo_dagster.store.base import metadata, tainted, unit_interval
 from selo_dagster.store.types import Document, Identifier, UTCDateTime
 
 LEAST_CONFIDENCE: Final = 0.6
@@ -26,13 +26,7 @@ learnings = Table(
     Column("evidence", Document, nullable=False, comment="sources that it rests on: [memory:ID, …]"),
     Column("citations", Document, comment="[{source, quote, start, end}]; NULL: from before quotes were kept"),
     Column("model", String(200), nullable=False),
-    Column(
-        "tainted",
-        Boolean,
-        nullable=False,
-        server_default=text("false"),
-        comment="made from what tried to give an order, or is untrusted",
-    ),
+    tainted(),
     Column("state", String(16), nullable=False, server_default=text("'kept'")),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     CheckConstraint("state IN ('kept', 'superseded')", name="state_known"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
 
-from selo_dagster.store.base import metadata
+from selo_dagster.store.base import metadata, tainted
 from selo_dagster.store.types import Document, Identifier, UTCDateTime
 
 conversation_summaries = Table(
@@ -18,13 +18,7 @@ conversation_summaries = Table(
     Column("version", Integer, nullable=False, comment="changes so far"),
     Column("saga_id", String(32), nullable=False, comment="the saga that wrote this version"),
     Column("model", String(200), nullable=False),
-    Column(
-        "tainted",
-        Boolean,
-        nullable=False,
-        server_default=text("false"),
-        comment="made from what tried to give an order, or is untrusted",
-    ),
+    tainted(),
     Column("at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     Index("ix_conversation_summaries_user", "user_id"),
 )

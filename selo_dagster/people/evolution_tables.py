@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Boolean, CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
-from selo_dagster.store.base import metadata, unit_interval
+from selo_dagster.store.base import metadata, tainted, unit_interval
 from selo_dagster.store.types import Document, Identifier, UTCDateTime
 
 APPLIED: Final = "applied"
@@ -40,13 +40,7 @@ persona_evolutions = Table(
         server_default=text("0"),
         comment="among those of the person, by the order in which they were made; from 1",
     ),
-    Column(
-        "tainted",
-        Boolean,
-        nullable=False,
-        server_default=text("false"),
-        comment="made from what tried to give an order, or is untrusted",
-    ),
+    tainted(),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     Column("reversed_at", UTCDateTime, comment="by the domain's clock"),
     CheckConstraint(f"state IN ('{APPLIED}', '{REVERSED}')", name="state_known"),

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import (
-    Boolean,
     CheckConstraint,
     Column,
     Connection,
@@ -23,7 +22,7 @@ from sqlalchemy import (
 )
 
 from selo_dagster.people.history import chunked
-from selo_dagster.store.base import metadata, unit_interval
+from selo_dagster.store.base import metadata, tainted, unit_interval
 from selo_dagster.store.types import Document, Identifier, UTCDateTime
 
 ACTIVE: Final = "active"
@@ -45,13 +44,7 @@ goals = Table(
     Column("progress", Float, nullable=False, server_default=text("0"), comment="0-1"),
     Column("version", Integer, nullable=False, server_default=text("1"), comment="changes so far"),
     Column("evidence", Document, nullable=False, server_default=text("'[]'"), comment="what else asked for it"),
-    Column(
-        "tainted",
-        Boolean,
-        nullable=False,
-        server_default=text("false"),
-        comment="made from what tried to give an order, or is untrusted",
-    ),
+    tainted(),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     CheckConstraint("state IN ('active', 'reached', 'cancelled')", name="state_known"),
     unit_interval("priority"),

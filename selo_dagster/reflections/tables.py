@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from selo_dagster.reflections.states import STATES
-from selo_dagster.store.base import metadata
+from selo_dagster.store.base import metadata, tainted
 from selo_dagster.store.types import Document, Identifier, Serial, UTCDateTime, database_now
 
 _STATE_LIST = ", ".join(f"'{state}'" for state in STATES)
@@ -174,13 +174,7 @@ reflections = Table(
     Column("window_start", UTCDateTime, nullable=False),
     Column("window_end", UTCDateTime, nullable=False),
     Column("input_hash", String(64), nullable=False, comment="SHA-256 of what the model was shown"),
-    Column(
-        "tainted",
-        Boolean,
-        nullable=False,
-        server_default=text("false"),
-        comment="made from what tried to give an order, or is untrusted",
-    ),
+    tainted(),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     Column("head", Boolean, nullable=False, server_default=text("true"), comment="the version that holds"),
     Column(
@@ -238,13 +232,7 @@ mantras = Table(
     Column("text", Text, nullable=False),
     Column("reflection_id", String(32), ForeignKey("reflections.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("model", String(120), nullable=False),
-    Column(
-        "tainted",
-        Boolean,
-        nullable=False,
-        server_default=text("false"),
-        comment="made from what tried to give an order, or is untrusted",
-    ),
+    tainted(),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     UniqueConstraint("user_id", "on", "version"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, MetaData
+from sqlalchemy import Boolean, CheckConstraint, Column, MetaData, text
 
 from selo_dagster.store.types import SQLITE_INSTANT
 
@@ -25,3 +25,14 @@ def unit_interval(column: str) -> CheckConstraint:
 def sqlite_instant(column: str) -> CheckConstraint:
     """On SQLite, refuse an instant in any text form but the fixed one; elsewhere the type does it."""
     return CheckConstraint(f"{column} GLOB '{SQLITE_INSTANT}'", name=f"{column}_form").ddl_if(dialect="sqlite")
+
+
+def tainted() -> Column[bool]:
+    """Mark what was made from hostile or untrusted text; see docs/trust.md. A column of its own for each table."""
+    return Column(
+        "tainted",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="made from what tried to give an order, or is untrusted",
+    )

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 import selo_dagster.llm.budgets.tables
+import selo_dagster.llm.evaluations
 import selo_dagster.llm.tables
 import selo_dagster.memory.episodes
 import selo_dagster.memory.forgotten

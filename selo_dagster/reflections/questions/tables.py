@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Date, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Integer, String, Table, Text
 
 from selo_dagster.reflections.questions.states import STATES
-from selo_dagster.store.base import metadata
+from selo_dagster.store.base import metadata, tainted
 from selo_dagster.store.types import Document, Identifier, UTCDateTime
 
 _STATE_LIST = ", ".join(f"'{state}'" for state in STATES)
@@ -30,13 +30,7 @@ relationship_questions = Table(
     Column("closed_at", UTCDateTime, comment="answered, expired or skipped at"),
     Column("answer_id", Identifier, ForeignKey("memories.id", ondelete="SET NULL"), index=True),
     Column("model", String(120), nullable=False),
-    Column(
-        "tainted",
-        Boolean,
-        nullable=False,
-        server_default=text("false"),
-        comment="made from what tried to give an order, or is untrusted",
-    ),
+    tainted(),
     CheckConstraint(f"state IN ({_STATE_LIST})", name="state_known"),
     CheckConstraint("priority BETWEEN 1 AND 5", name="priority_range"),
     Index("ix_relationship_questions_user", "user_id", "state"),
