@@ -46,7 +46,7 @@ from selo_dagster.store.types import database_now
 from tests.llm.budgets import book
 from tests.support.command import Selo
 from tests.support.dagster import instance_of
-from tests.support.fakes import NOW, FakeModel, add_person, good_answer, limits, say, tools
+from tests.support.fakes import NOW, FakeModel, add_person, good_answer, limits, people_with_a_day, say, tools
 
 TOMORROW = datetime.fromisoformat("2026-11-24T00:00:00+00:00")
 MAX_TOKENS = 600
@@ -72,15 +72,6 @@ class Metered(FakeModel):
         bound = bound_of(request, MAX_TOKENS)
         read, written = max(1, int(share * bound.input)), max(1, int(share * bound.output))
         return replace(answered, input_tokens=read, output_tokens=written)
-
-
-def people(store: Store, number: int) -> list[str]:
-    names = [f"p{index:03}" for index in range(number)]
-    for name in names:
-        add_person(store, name)
-        say(store, name, "2026-11-22T10:00:00Z", f"I am {name}")
-    enrol(store, DAILY, NOW, 3)
-    return names
 
 
 def one_call(store: Store) -> int:
@@ -134,7 +125,7 @@ def reserved(store: Store) -> int:
 
 
 def test_r11_a_cohort_of_sixteen_at_once_never_spends_more_than_its_cap(store: Store) -> None:
-    people(store, 60)
+    people_with_a_day(store, 60)
     most = one_call(store)
     allowed = budget(fleet=9 * most, user=most)
     full = asyncio.Event()
@@ -160,7 +151,7 @@ def test_r11_a_cohort_of_sixteen_at_once_never_spends_more_than_its_cap(store: S
 
 
 def test_what_has_no_room_uses_no_attempt_and_is_done_on_the_next_day(store: Store) -> None:
-    people(store, 5)
+    people_with_a_day(store, 5)
     most = one_call(store)
     allowed = budget(kind=2 * most + most // 2)
     model = Metered(used=1.0)
@@ -180,7 +171,7 @@ def test_what_has_no_room_uses_no_attempt_and_is_done_on_the_next_day(store: Sto
 
 
 def test_without_a_budget_not_one_statement_speaks_of_it(store: Store) -> None:
-    people(store, 8)
+    people_with_a_day(store, 8)
     sent: list[str] = []
     event.listen(store.engine, "before_cursor_execute", lambda *given: sent.append(given[2]))
     assert len(run(store, Metered(), None)) == 8
@@ -188,7 +179,7 @@ def test_without_a_budget_not_one_statement_speaks_of_it(store: Store) -> None:
 
 
 def test_one_whose_own_budget_is_spent_waits_while_the_others_go_on(store: Store) -> None:
-    people(store, 4)
+    people_with_a_day(store, 4)
     for day in (20, 21):
         say(store, "p000", f"2026-11-{day}T10:00:00Z", "I am p000")
     enrol(store, DAILY, NOW, 3)
@@ -200,7 +191,7 @@ def test_one_whose_own_budget_is_spent_waits_while_the_others_go_on(store: Store
 
 
 def test_when_a_kind_has_no_room_its_rows_are_not_turned_over_one_by_one(store: Store) -> None:
-    people(store, 120)
+    people_with_a_day(store, 120)
     most = one_call(store)
     allowed = budget(fleet=3 * most + most // 2)
     settled = run(store, Metered(used=1.0), allowed, concurrency=4, chunk=10)
@@ -216,7 +207,7 @@ def test_when_a_kind_has_no_room_its_rows_are_not_turned_over_one_by_one(store: 
 
 
 def test_near_the_end_of_a_budget_fewer_calls_are_under_way_and_nobody_is_put_off_in_vain(store: Store) -> None:
-    people(store, 12)
+    people_with_a_day(store, 12)
     model = Metered(used=0.01)
     allowed = budget(fleet=one_call(store) * 5 // 4)
     settled = run(store, model, allowed, concurrency=4)
@@ -229,7 +220,7 @@ def test_an_answer_is_corrected_only_if_there_is_room_for_one_more_call(store: S
     async def corrected(request: CompletionRequest) -> str:
         return good_answer(request) if request.correction else good_answer(request, content="too short")
 
-    people(store, 1)
+    people_with_a_day(store, 1)
     most = one_call(store)
     model = Metered(corrected, used=1.0, corrigible=True)
     (settled,) = run(store, model, budget(fleet=2 * most))
@@ -243,7 +234,7 @@ def test_an_answer_is_corrected_only_if_there_is_room_for_one_more_call(store: S
 
 
 def test_a_call_that_fails_counts_what_may_have_been_billed(store: Store) -> None:
-    people(store, 3)
+    people_with_a_day(store, 3)
     faults = {"p000": ModelError("connection"), "p001": ModelError("server_error")}
 
     async def failing(request: CompletionRequest) -> str:
@@ -263,7 +254,7 @@ def test_a_call_that_fails_counts_what_may_have_been_billed(store: Store) -> Non
 
 
 def test_a_call_that_found_no_server_is_parked_and_counts_nothing(store: Store) -> None:
-    people(store, 3)
+    people_with_a_day(store, 3)
 
     async def gone(_: CompletionRequest) -> str:
         raise ModelError("connection")
@@ -284,7 +275,7 @@ def test_a_row_that_the_database_refuses_is_counted_once(store: Store, monkeypat
     def refuse(*_: Any, **__: Any) -> None:
         raise ValueError("it cannot be stored")
 
-    people(store, 1)
+    people_with_a_day(store, 1)
     monkeypatch.setattr(cohort, "settle_done", refuse)
     most = one_call(store)
     allowed = budget(fleet=10 * most)
@@ -294,7 +285,7 @@ def test_a_row_that_the_database_refuses_is_counted_once(store: Store, monkeypat
 
 
 def test_what_a_lost_run_had_reserved_comes_back_with_its_claims(store: Store) -> None:
-    people(store, 2)
+    people_with_a_day(store, 2)
     most = one_call(store)
     allowed = budget(fleet=2 * most, user=most)
     purse = Purse(allowed, DAILY, 60.0)
@@ -314,7 +305,7 @@ def test_what_a_lost_run_had_reserved_comes_back_with_its_claims(store: Store) -
 
 
 def test_a_run_that_is_stopped_gives_back_what_it_had_reserved(store: Store) -> None:
-    people(store, 6)
+    people_with_a_day(store, 6)
     allowed = budget(fleet=100 * one_call(store))
     made: list[Cohort] = []
 
@@ -335,7 +326,7 @@ def test_a_run_that_is_stopped_gives_back_what_it_had_reserved(store: Store) -> 
 
 class TestCheaperModels:
     def test_the_extractive_model_takes_over_under_its_own_name(self, store: Store) -> None:
-        people(store, 6)
+        people_with_a_day(store, 6)
         most = one_call(store)
         allowed = replace(budget(fleet=2 * most), policy="extractive")
         model = Metered(used=1.0)
@@ -347,7 +338,7 @@ class TestCheaperModels:
         assert book(store, allowed)[""].spent.tokens == 2 * most
 
     def test_a_light_model_takes_over_where_money_is_short(self, store: Store) -> None:
-        people(store, 6)
+        people_with_a_day(store, 6)
         most = one_call(store)
         dear, cheap = Price(1_000_000, 1_000_000), Price(100_000, 100_000)
         allowed = Budget(Cap(cost=most * 2_250), max_tokens=MAX_TOKENS, deep=dear, light=cheap, policy="light")
@@ -374,7 +365,7 @@ class TestTold:
         monkeypatch.setenv("SELO_BUDGET_FLEET_TOKENS", str(self.CAP))
         monkeypatch.setenv("COLUMNS", "200")
         process_settings.cache_clear()
-        people(store, 3)
+        people_with_a_day(store, 3)
         return Selo(capsys)
 
     def spend(self, store: Store, tokens: int) -> None:
@@ -471,7 +462,7 @@ class TestTicks:
         monkeypatch.setenv("SELO_LLM_MODEL", "scripted")
         monkeypatch.setenv("SELO_BUDGET_KIND_TOKENS", "20000")
         process_settings.cache_clear()
-        people(store, 2)
+        people_with_a_day(store, 2)
         with instance_of(store, on_disk=True) as made:
             yield made
 

@@ -28,6 +28,7 @@ from tests.support.fakes import (
     by_the_book,
     good_answer,
     limits,
+    people_with_a_day,
     remember,
     run_cohort,
     say,
@@ -35,15 +36,6 @@ from tests.support.fakes import (
 )
 
 SUNDAY = date(2026, 11, 22)
-
-
-def people_with_a_day(store: Store, number: int) -> list[str]:
-    names = [f"p{index:03}" for index in range(number)]
-    for name in names:
-        add_person(store, name)
-        say(store, name, "2026-11-22T10:00:00Z", f"I am {name}")
-    enrol(store, DAILY, NOW, 3)
-    return names
 
 
 def test_everybody_who_is_due_is_reflected_on_once(store: Store) -> None:

@@ -20,6 +20,7 @@ from selo_dagster.llm.quotes import weighs
 from selo_dagster.memory.tables import conversations, memories, messages
 from selo_dagster.people.tables import user_statements, users
 from selo_dagster.reflections.cohort import Cohort, CohortLimits, Tools
+from selo_dagster.reflections.due import enrol
 from selo_dagster.reflections.engine_thread import settlements
 from selo_dagster.reflections.generate import Limits
 from selo_dagster.reflections.kind import Kind
@@ -152,6 +153,16 @@ def remember(store: Store, user_id: str, memory_id: str, at: str, text: str, imp
                 tags=["tag"],
             )
         )
+
+
+def people_with_a_day(store: Store, number: int) -> list[str]:
+    """Add people who said something on Sunday and are due for it; returns their ids."""
+    names = [f"p{index:03}" for index in range(number)]
+    for name in names:
+        add_person(store, name)
+        say(store, name, "2026-11-22T10:00:00Z", f"I am {name}")
+    enrol(store, DAILY, NOW, 3)
+    return names
 
 
 def tools(
