@@ -46,6 +46,7 @@ def night_plan_asset(clock: Callable[[], Clock] = SystemClock) -> dg.AssetsDefin
                 **({} if ends is None else {"ends_in_s": (ends - now).total_seconds()}),
                 "late": plan.course.late,
                 "would_shed": sum(plan.shed.values()),
+                "waits_for_budget": sum(plan.put_off().values()),
                 "fits": int(plan.fits),
                 "slots": plan.ways.slots,
                 "longest_lag_s": max(one.lag_s for one in plan.course.courses.values()),

@@ -122,5 +122,8 @@ def _notes(plan: NightPlan) -> Iterator[str]:
     overdue = sum(one.overdue for one in plan.course.courses.values())
     if overdue:
         yield f"{overdue} are beyond their target already: they count from now on"
+    if waiting := plan.put_off():
+        counted = ", ".join(f"{number} {name}" for name, number in waiting.items())
+        yield f"no room in the budget of a day, so they wait for the next: {counted}"
     if plan.shed:
         yield f"to be on time with the rest, put off {', '.join(f'{n} {name}' for name, n in plan.shed.items())}"

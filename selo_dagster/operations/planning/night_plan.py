@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from selo_dagster.operations.kind_status import lag_target_s
 from selo_dagster.operations.planning.forecast import with_likely
 from selo_dagster.operations.planning.measured import Measured, measured
+from selo_dagster.operations.planning.room import Means
 from selo_dagster.operations.planning.shed import slots_that_do, would_shed
 from selo_dagster.operations.planning.simulate import Simulated, round_late, simulate
 from selo_dagster.operations.planning.ways import Ways
@@ -56,6 +57,11 @@ class NightPlan:
         """Return the tokens that it takes, as far as they were ever measured."""
         return round(sum(one.number * self.costs[one.kind].tokens for one in self.batches))
 
+    def put_off(self) -> dict[str, int]:
+        """Return by kind how many wait for the budget of another day."""
+        found = {name: round_late(one.put_off) for name, one in self.course.courses.items()}
+        return {name: number for name, number in found.items() if number}
+
     def calls(self) -> int:
         """Return the calls of the model that it takes; one for each obligation where none was measured."""
         return round(sum(one.number * self.calls_each(one.kind) for one in self.batches))
@@ -76,12 +82,13 @@ def night_plan(connection: Connection, settings: Settings, now: datetime, hours:
     due = due_work(connection, now, last, settings.catchup_days)
     batches = tuple(with_likely(connection, due, now, last))
     costs = measured(connection, settings, now)
-    course = simulate(batches, costs, ways, now, until)
+    means = Means.of(connection, settings, now)
+    course = simulate(batches, costs, ways, now, until, means)
     shed: dict[str, int] = {}
     wanted = None
     if not course.fits:
-        shed = would_shed(batches, costs, ways, now, until)
-        wanted = slots_that_do(batches, costs, ways, now, until)
+        shed = would_shed(batches, costs, ways, now, until, means)
+        wanted = slots_that_do(batches, costs, ways, now, until, means)
     return NightPlan(now, until, ways, due, batches, costs, course, shed, wanted)
 
 
@@ -120,6 +127,7 @@ def document(plan: NightPlan) -> dict[str, Any]:
         "model_calls": plan.calls(),
         "tokens": plan.tokens(),
         "would_shed": dict(plan.shed),
+        "waits_for_budget": plan.put_off(),
         "kinds": {name: _kind(plan, name) for name in KINDS if name not in plan.due.kinds_on_hold},
         "hours": [
             {
@@ -157,4 +165,5 @@ def _kind(plan: NightPlan, name: str) -> dict[str, Any]:
         "late": round_late(course.late),
         "overdue_already": course.overdue,
         "would_shed": plan.shed.get(name, 0),
+        "waits_for_budget": round_late(course.put_off),
     }

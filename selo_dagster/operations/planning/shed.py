@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from selo_dagster.operations.planning.measured import Measured
+from selo_dagster.operations.planning.room import Means
 from selo_dagster.operations.planning.simulate import simulate
 from selo_dagster.operations.planning.ways import Ways
 from selo_dagster.operations.planning.work import Batch
@@ -33,7 +34,12 @@ MOST_SLOTS: Final = 512
 
 
 def would_shed(
-    batches: Sequence[Batch], costs: Mapping[str, Measured], ways: Ways, now: datetime, until: datetime
+    batches: Sequence[Batch],
+    costs: Mapping[str, Measured],
+    ways: Ways,
+    now: datetime,
+    until: datetime,
+    means: Means | None = None,
 ) -> dict[str, int]:
     """Return by kind how many would have to be put off so that nothing else is late; {} where all fits.
 
@@ -45,7 +51,7 @@ def would_shed(
     found: dict[str, int] = {}
 
     def fits(some: Sequence[Batch]) -> bool:
-        return simulate(some, costs, ways, now, until).fits
+        return simulate(some, costs, ways, now, until, means).fits
 
     for name in order:
         if fits(left):
@@ -69,15 +75,20 @@ def without(batches: Sequence[Batch], kind: str, number: int) -> list[Batch]:
 
 
 def slots_that_do(
-    batches: Sequence[Batch], costs: Mapping[str, Measured], ways: Ways, now: datetime, until: datetime
+    batches: Sequence[Batch],
+    costs: Mapping[str, Measured],
+    ways: Ways,
+    now: datetime,
+    until: datetime,
+    means: Means | None = None,
 ) -> int | None:
     """Return the fewest slots of a run with which all would fit, beyond those of `ways`; None: no setting would do."""
-    more = MOST_SLOTS - ways.slots
-    number = _least(
-        lambda plus: simulate(batches, costs, replace(ways, slots=ways.slots + plus), now, until).fits, max(more, 0)
-    )
-    wanted = replace(ways, slots=ways.slots + number)
-    return wanted.slots if number and simulate(batches, costs, wanted, now, until).fits else None
+
+    def fits(plus: int) -> bool:
+        return simulate(batches, costs, replace(ways, slots=ways.slots + plus), now, until, means).fits
+
+    number = _least(fits, max(MOST_SLOTS - ways.slots, 0))
+    return ways.slots + number if number and fits(number) else None
 
 
 def _least(enough: Callable[[int], bool], most: int) -> int:

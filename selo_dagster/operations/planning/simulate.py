@@ -10,11 +10,15 @@ from typing import Final
 
 from selo_dagster.clock import UTC
 from selo_dagster.operations.kind_status import lag_target_s
-from selo_dagster.operations.planning.measured import Measured
+from selo_dagster.operations.planning.measured import NO_MODEL_S, Measured
+from selo_dagster.operations.planning.room import Means, Room
 from selo_dagster.operations.planning.ways import Ways
 from selo_dagster.operations.planning.work import Batch
 from selo_dagster.reflections.cadences.latest import Latest
 from selo_dagster.reflections.kinds import KINDS
+
+DAY_S: Final = 86_400
+"""Seconds of a day in UTC."""
 
 LONGEST: Final = timedelta(days=14)
 """After so much time, what is not done yet counts as never done."""
@@ -29,12 +33,14 @@ class Course:
 
     lag_s: the longest from due to done. late: of those on time by now, done beyond the target.
     overdue: beyond it before the plan begins, whatever is done.
+    put_off: the most that ever waited for the budget of another day.
     """
 
     number: int = 0
     done: float = 0.0
     late: float = 0.0
     overdue: int = 0
+    put_off: float = 0.0
     lag_s: float = 0.0
     done_at: datetime | None = None
 
@@ -105,17 +111,28 @@ class _Desk:
 
 
 def simulate(
-    batches: Sequence[Batch], costs: Mapping[str, Measured], ways: Ways, now: datetime, until: datetime
+    batches: Sequence[Batch],
+    costs: Mapping[str, Measured],
+    ways: Ways,
+    now: datetime,
+    until: datetime,
+    means: Means | None = None,
 ) -> Simulated:
-    """Play batches through from `now` until the last is done; nothing comes after `until`."""
-    return _Night(batches, costs, ways, now, until).play()
+    """Play batches through from `now` until the last is done; nothing comes after `until`. means: None: no budget."""
+    return _Night(batches, costs, ways, now, until, means).play()
 
 
 class _Night:
     def __init__(
-        self, batches: Sequence[Batch], costs: Mapping[str, Measured], ways: Ways, now: datetime, until: datetime
+        self,
+        batches: Sequence[Batch],
+        costs: Mapping[str, Measured],
+        ways: Ways,
+        now: datetime,
+        until: datetime,
+        means: Means | None,
     ) -> None:
-        self.costs, self.ways = costs, ways
+        self.costs, self.ways, self.room = costs, ways, Room(means, costs)
         self.zero, self.clock = now, 0.0
         self.end = LONGEST.total_seconds()
         self.coming = sorted(
@@ -138,12 +155,15 @@ class _Night:
                 place += 1
             if self.behind and self._at_a_tick():
                 self._release()
+            if self.clock and self._to_midnight() > DAY_S - _NOTHING:
+                self._begin_day()
             rates = self._rates()
             step = min(
                 [
                     *([self.coming[place][0] - self.clock] if place < len(self.coming) else []),
                     *([self._to_tick()] if self.behind else []),
                     *self._changes(rates),
+                    *([self._to_midnight()] if self._shut() else []),
                 ],
                 default=None,
             )
@@ -170,6 +190,21 @@ class _Night:
     def _at_a_tick(self) -> bool:
         left = (self.zero.timestamp() + self.clock) % self.ways.tick_s
         return min(left, self.ways.tick_s - left) < 1e-3 or self.clock == 0.0
+
+    def _to_midnight(self) -> float:
+        """Return the seconds to the end of a day of budgets, which is one of UTC; a whole day at its beginning."""
+        left = DAY_S - (self.zero.timestamp() + self.clock) % DAY_S
+        return left if left > _NOTHING else DAY_S
+
+    def _begin_day(self) -> None:
+        for name in self._shut():
+            course = self.courses[name]
+            course.put_off = max(course.put_off, self.desks[name].ready())
+        self.room.renew()
+
+    def _shut(self) -> list[str]:
+        """Return the kinds that have something to do, and no room for it today."""
+        return [name for name, desk in self.desks.items() if desk.ready() and not self.room.open(name)]
 
     def _announce(self, one: Batch) -> None:
         line = _Line(one)
@@ -222,7 +257,7 @@ class _Night:
         """Return obligations a second by kind; runs that have begun keep their place until nothing is ready."""
         free = self.ways.runs
         for name, desk in self.desks.items():
-            ready = desk.ready()
+            ready = desk.ready() if self.room.open(name) else 0.0
             if not ready:
                 desk.begins_at, desk.runs = None, 0
                 continue
@@ -235,12 +270,17 @@ class _Night:
             if desk.runs and desk.begins_at is not None and desk.begins_at <= self.clock + _NOTHING:
                 cost = self.costs[name]
                 calls = min(math.ceil(desk.ready() - _NOTHING), self.ways.slots * desk.runs)
-                rates[name] = 1 / max(cost.seconds / calls + cost.row_s / desk.runs, _NOTHING)
+                seconds = NO_MODEL_S if self.room.by_rules(name) else cost.seconds
+                rates[name] = 1 / max(seconds / calls + cost.row_s / desk.runs, _NOTHING)
         return rates
 
     def _changes(self, rates: Mapping[str, float]) -> list[float]:
-        """Return the seconds until something changes by itself: a batch is done, or a run makes its first call."""
-        found = []
+        """Return the seconds until something changes by itself.
+
+        A batch is done, the room for a kind is used up, or a run makes its first call.
+        """
+        lasts = self.room.lasts(rates)
+        found = [] if math.isinf(lasts) else [lasts]
         for name, desk in self.desks.items():
             front = desk.front()
             if name in rates and front is not None:
@@ -266,6 +306,7 @@ class _Night:
             self.desks[name].active.remove(line)
         line.left -= done
         line.done += done
+        self.room.use(name, done)
         course, ended = self.courses[name], self.clock + done / rate
         course.done += done
         course.lag_s = max(course.lag_s, ended - (line.batch.since - self.zero).total_seconds())

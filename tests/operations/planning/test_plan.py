@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -28,7 +29,7 @@ from tests.operations.planning.virtual_time import virtual_run
 from tests.support.command import Selo, selo_with_sagas
 from tests.support.dagster import NOW_TEXT
 from tests.support.fakes import NOW, add_person, say
-from tests.support.fault_server import Exchange, FaultServer, Received, Step, ok
+from tests.support.fault_server import Exchange, FaultServer, Received, Step, completion, good, ok
 
 FULL = os.environ.get("SELO_TEST_SCALE") == "full"
 SETTINGS = load_settings({"SELO_LLM_SLOTS": "4"})
@@ -215,6 +216,35 @@ def test_runs_at_once_are_those_that_dagster_lets_go_on() -> None:
         ways = ways_of(SETTINGS, instance)
         assert (ways.slots, ways.runs, ways.runs_of_a_kind, ways.cohort) == (4, 12, 3, 500)
         assert ways_of(SETTINGS, instance, 16).slots == 16
+
+
+def test_as_many_wait_for_tomorrows_budget_as_was_foretold(
+    store: Store, selo: Selo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cap that a night cannot keep to: the plan reckons with the mean, the engine with the bound of each call."""
+
+    def costly(exchange: Exchange) -> None:
+        told = json.loads(completion(good(exchange.received)))
+        told["usage"] = {"prompt_tokens": 4_000, "completion_tokens": 100, "total_tokens": 4_100}
+        exchange.reply(200, json.dumps(told).encode())
+
+    with FaultServer(lambda _: costly) as server:
+        for name, value in {"LLM_URL": server.url, "LLM_MODEL": "scripted", "LLM_SLOTS": "1"}.items():
+            monkeypatch.setenv(f"SELO_{name}", value)
+        monkeypatch.setenv("SELO_BUDGET_KIND_TOKENS", "60000")
+        process_settings.cache_clear()
+        people(store, 24)
+        for place in range(4):
+            say(store, f"p{place:04}", YESTERDAY - timedelta(days=1))
+        before = (NOW - timedelta(days=1)).isoformat()
+        assert selo.json("reflect", "daily", "--now", before)[1]["counts"]["done"] == 4
+        foretold = selo.json("plan", "--now", NOW_TEXT)[1]
+        printed = selo("plan", "--now", NOW_TEXT)[1]
+        counts = selo.json("reflect", "daily", "--now", NOW_TEXT)[1]["counts"]
+    waits = foretold["waits_for_budget"]["daily"]
+    assert f"no room in the budget of a day, so they wait for the next: {waits} daily" in printed
+    assert waits == pytest.approx(24 - counts["done"], abs=2)
+    assert 0 < counts["done"] < 24
 
 
 @pytest.mark.scale
