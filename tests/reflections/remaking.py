@@ -19,7 +19,7 @@ from selo_dagster.reflections.request import Wish, place
 from selo_dagster.reflections.settle import OnMade, Settlement
 from selo_dagster.reflections.tables import reflection_head_moves, reflections
 from selo_dagster.store.engine import Store
-from tests.support.fakes import NOW, FakeModel, add_person, cited, good_answer, remember, run_cohort
+from tests.support.fakes import NOW, FakeModel, add_person, cited, good_answer, lettered, remember, run_cohort
 
 ON: Final = date(2026, 11, 22)
 TEXTS: Final = {"m1": "the lake", "m2": "the exam", "m3": "the cat"}
@@ -51,7 +51,7 @@ def saying(*insights: Insight, **changes: Any) -> Callable[[CompletionRequest], 
         said = [
             {"text": text, "evidence": cited(*(shown[TEXTS[one]] for one in rests_on))} for text, *rests_on in insights
         ]
-        content = " ".join(uuid4().hex[:8] for _ in range(80))
+        content = " ".join(lettered(uuid4().hex[:8]) for _ in range(80))
         return good_answer(request, **({"insights": said, "content": content} | changes))
 
     return answer

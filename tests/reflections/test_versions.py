@@ -27,7 +27,7 @@ from selo_dagster.reflections.report import counted, metadata_of, outcomes_of_ru
 from selo_dagster.reflections.tables import reflection_days, reflection_sources, reflections
 from selo_dagster.store.engine import Store
 from tests.reflections.remaking import ALL, ON, TWO, a_day, again, decided, heads, reflect, row_of, saying, versions
-from tests.support.fakes import NOW, FakeModel, by_the_book, cited, good_answer, run_cohort, say
+from tests.support.fakes import NOW, FakeModel, by_the_book, cited, good_answer, lettered, run_cohort, say
 
 FRIDAY = date(2026, 11, 20)
 SUNDAY = NOW.replace(day=29)
@@ -262,7 +262,7 @@ class TestWhoeverReads:
         async def of_the_day(request: CompletionRequest) -> str:
             (daily,) = [source for source in request.evidence if source.source == "reflection"]
             # In words of its own each time: it is the source that is the same.
-            said = " ".join("".join(filter(str.isalpha, uuid4().hex)) for _ in range(8))
+            said = " ".join(lettered(uuid4().hex) for _ in range(8))
             return good_answer(request, insights=[{"text": said, "evidence": cited(daily)}])
 
         assert [one.outcome for one in reflect(made, of_the_day, kind=weekly, clock=FixedClock(SUNDAY))] == ["done"]

@@ -48,12 +48,17 @@ def beginning(text: str) -> str:
     return words if weighs(words) else text[:QUOTE_LIMIT]
 
 
+def lettered(digits: str) -> str:
+    """Return hex digits as letters: a word of figures alone may be taken for a number that tells who somebody is."""
+    return digits.translate(str.maketrans("0123456789", "ghijklmnop"))
+
+
 def good_answer(request: CompletionRequest, **changes: Any) -> str:
     """Return an answer that passes every check; differs between people, days and sources."""
     who = f"{request.subject} on {request.covers}"
     seen = "".join(source.text for source in request.evidence) + request.covers
-    digest = hashlib.sha256(seen.encode("utf-8", "replace")).hexdigest()[:12]
-    words = " ".join(f"{digest}{number}" for number in range(75))
+    stem = lettered(hashlib.sha256(seen.encode("utf-8", "replace")).hexdigest()[:12])
+    words = " ".join(f"{stem}{number}" for number in range(75))
     answer = {
         "content": f"I think of {who}. {words}",
         "themes": ["a theme"],
