@@ -97,14 +97,17 @@ class Room:
                 per_second[whose, unit] = per_second.get((whose, unit), 0.0) + rate * each
         found = math.inf
         for kind in rates:
-            for whose, unit, _ in self._each(kind):
+            for whose, unit, each in self._each(kind):
                 left = self._rest(kind, whose, unit)
-                if left is not None and per_second[whose, unit] > 0:
+                # What takes nothing of a unit does not end with it, while others go on to spend it.
+                if left is not None and each:
                     found = min(found, left / per_second[whose, unit])
         return found
 
     def _left(self, kind: str) -> float:
         rests = [(self._rest(kind, whose, unit), each) for whose, unit, each in self._each(kind)]
+        if any(rest is not None and rest < 0 for rest, _ in rests):
+            return 0.0
         return min((rest / each for rest, each in rests if rest is not None and each), default=math.inf)
 
     def _rest(self, kind: str, whose: Whose, unit: Unit) -> float | None:
@@ -117,7 +120,7 @@ class Room:
             return None
         # A kind is closed for the day as soon as not even an answer would fit.
         rest = cap - means.budget.least(price).of(unit) - self._spent.get((whose, unit), 0.0)
-        return rest if rest > _NOTHING * max(1, cap) else 0.0
+        return 0.0 if abs(rest) < _NOTHING * max(1, cap) else rest
 
     def _each(self, kind: str) -> list[tuple[Whose, Unit, float]]:
         """Return what one obligation takes of each cap: whose it is, its unit, and how much."""

@@ -115,6 +115,20 @@ def test_the_rules_take_over_without_a_call_where_the_policy_says_so() -> None:
     assert (done.ends_at - NOON).total_seconds() == pytest.approx(100 + 1)
 
 
+@pytest.mark.parametrize(("kind", "policy"), [("mantra", "defer"), ("daily", "light")])
+@pytest.mark.timeout(20)
+def test_a_model_that_costs_nothing_needs_no_money_while_others_spend_what_is_kept_for_them(
+    kind: str, policy: str
+) -> None:
+    deep, light = Price(input=1_000_000, output=4_000_000), Price()
+    means = capped(fleet=Cap(cost=200_000_000), deep=deep, light=light, policy=policy, interactive_percent=50)
+    done = played(batch(kind, 400), batch("triggered", 100), means=means)
+    # A moment's answers take 130 of the 200, and what is nightly may go on while no more than 100 are spent.
+    assert done.courses["triggered"].put_off == 0
+    assert done.courses[kind].put_off > 0
+    assert done.ends_at is not None
+
+
 def test_what_asks_no_model_or_was_never_measured_has_room() -> None:
     unmeasured = COSTS | {"mantra": Measured(2.0, row_s=0.0)}
     night = (batch("persona_reassessment", 100), batch("mantra", 100))
