@@ -15,8 +15,16 @@ from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store, normalised_url
 from selo_dagster.store.schema import upgrade
 from tests.support.postgres import temporary_postgres
+from tests.support.quick import quick_folder
 
 _numbers = count()
+
+
+def pytest_configure() -> None:
+    """Keep the tests' folders in memory; what a power failure would leave is nothing that they ask about."""
+    folder = quick_folder()
+    if folder is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
 
 @pytest.fixture(autouse=True)

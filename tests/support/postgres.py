@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.ports import free_ports
+from tests.support.quick import quick_folder
 
 START_LIMIT_S = 60
-QUICK_ROOM = 4 << 30
-"""Bytes that a folder in memory must have free."""
 
 
 def find_binaries() -> Path:
@@ -63,12 +62,6 @@ def _reachable(binaries: Path, root: Path, who: dict[str, Any]) -> Path:
     return root / package.name / binaries.parent.name / "bin"
 
 
-def _quick_folder() -> Path | None:
-    """Return a folder in memory if there is room: most of what a test's database costs is making its files."""
-    memory = Path("/dev/shm")  # noqa: S108 - only for a folder of a random name
-    return memory if memory.is_dir() and shutil.disk_usage(memory).free > QUICK_ROOM else None
-
-
 def _ready(data: Path) -> bool:
     pid_file = data / "postmaster.pid"
     return pid_file.exists() and pid_file.read_text().rstrip().endswith("ready")
@@ -85,7 +78,7 @@ def temporary_postgres(
     """
     who = _unprivileged()
     # Not pytest's tmp_path: its base is private to root.
-    root = Path(tempfile.mkdtemp(prefix="selo-pg-", dir=None if durable else _quick_folder()))
+    root = Path(tempfile.mkdtemp(prefix="selo-pg-", dir=None if durable else quick_folder()))
     root.chmod(0o755)
     data = root / "data"
     data.mkdir(mode=0o700)
