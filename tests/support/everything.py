@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import date
+from functools import cache
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Connection, Date, Float, Integer, String, Table, insert, select, types
@@ -50,7 +51,8 @@ def fill(connection: Connection, user_id: str, text: str) -> None:
         if table.name in ABOUT_NOBODY:
             continue
         row = {column.name: _value(column, user_id, text, made) for column in table.columns if not _numbered(column)}
-        done = connection.execute(insert(table).values(row))
+        # The row apart from the statement: it is compiled once for all rows.
+        done = connection.execute(insert(table), row)
         keys = dict(zip((column.name for column in table.primary_key), done.inserted_primary_key or (), strict=True))
         made[table.name] = row | keys
 
@@ -89,6 +91,7 @@ def _of_type(column: Column[Any], user_id: str, text: str) -> Any:
     raise AssertionError(f"say what stands in {column}: {column.type}")
 
 
+@cache
 def _allowed(column: Column[Any]) -> str | None:
     """Return the first value that a check of the table allows; None: there is no such check."""
     for rule in column.table.constraints:
