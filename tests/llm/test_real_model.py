@@ -61,8 +61,9 @@ def selo(
     monkeypatch.setenv("SELO_LLM_URL", server)
     monkeypatch.setenv("SELO_LLM_MODEL", NAME)
     monkeypatch.setenv("SELO_LLM_SLOTS", "1")
-    monkeypatch.setenv("REFLECTION_LLM_TIMEOUT_S", "120")
-    monkeypatch.setenv("REFLECTION_SYNC_TIMEOUT_S", "300")
+    # A machine that does other work beside it needs minutes for an answer.
+    monkeypatch.setenv("REFLECTION_LLM_TIMEOUT_S", "300")
+    monkeypatch.setenv("REFLECTION_SYNC_TIMEOUT_S", "600")
     process_settings.cache_clear()
     for name in ("ana", "ben"):
         add_person(store, name)
@@ -75,9 +76,9 @@ def test_people_are_reflected_on_by_a_real_model_within_its_limits(selo: Selo, s
     status, told = selo.json("reflect", "daily", "--now", NOW)
     assert status in {0, 1}
     assert [one["user"] for one in told["outcomes"]] == ["ana", "ben"]
-    assert {one["outcome"] for one in told["outcomes"]} <= {"done", "rejected"}
+    assert {one["outcome"] for one in told["outcomes"]} <= {"done", "rejected"}, told["outcomes"]
     assert 2 <= told["model_calls"] <= 8
-    assert all(0 < one["seconds"] < 300 for one in told["outcomes"])
+    assert all(0 < one["seconds"] < 600 for one in told["outcomes"])
     with store.read() as connection:
         rows = connection.execute(select(reflection_ledger)).all()
         made = connection.execute(select(reflections)).all()
