@@ -19,6 +19,7 @@ from selo_dagster.memory.learnings import learnings
 from selo_dagster.memory.tables import events, memories, messages
 from selo_dagster.people.evolution_tables import persona_changes, stale_marks
 from selo_dagster.people.goals import goals
+from selo_dagster.reflections.claim import ledger
 from selo_dagster.reflections.kinds import DAILY, KINDS
 from selo_dagster.reflections.look import look
 from selo_dagster.reflections.questions.tables import relationship_questions
@@ -46,6 +47,8 @@ M1 = f"Ana told nobody but us about {SECRET}"
 OTHERS = {"m2": "Ana has an interview at the lake trust tomorrow and is nervous", "m3": "Ana loves her old cat"}
 NIGHTS = ("daily", "mantra", "relationship_questions", "weekly")
 WEEKLY = NOW + timedelta(days=6)
+ADAPTIVE = KINDS["adaptive"]
+MONDAY = NOW + timedelta(hours=1)
 WHY = ("--because", "she asked us to")
 
 
@@ -164,6 +167,71 @@ def test_a_former_version_that_knew_nothing_of_it_holds_again(room: Room, import
         [("forgotten", second.id)] if second.head else []
     )
     assert secrets(room) == []
+
+
+def new_on_monday(room: Room, *said: tuple[str, str]) -> None:
+    """Let there be new memories since Sunday's daily: an id and a text each."""
+    for memory_id, text in said:
+        remember(room.store, "ana", memory_id, MONDAY.isoformat(), text, 0.9)
+
+
+def ask_what_is_new(room: Room, request: str) -> None:
+    """Let an adaptive reflection be due, under a name of its own."""
+    look(room.store, ADAPTIVE, MONDAY, 3)
+    number = timedelta(minutes=len(rows(room.store, ledger)))
+    assert place(room.store, ADAPTIVE, Wish(request, ("ana",), None), MONDAY + number, 3) == []
+
+
+def what_is_new(room: Room) -> list[list[str]]:
+    """Make the adaptive reflections that are due; returns what each was shown."""
+    model = FakeModel(by_rules)
+    found = run_cohort(room.store, model, kind=ADAPTIVE, run_id=uuid4().hex, clock=FixedClock(NOW + timedelta(days=1)))
+    assert {one.outcome for one in found} <= {"done"}
+    return [[source.text for source in asked.evidence] for asked in model.asked]
+
+
+def test_a_reflection_on_what_was_new_is_made_anew_of_what_is_left_and_the_next_ones_come(room: Room) -> None:
+    night(room, "daily")
+    new_on_monday(room, ("n1", f"again {M1}"), ("n2", "Ana has a new garden by the sea"))
+    ask_what_is_new(room, "first")
+    assert what_is_new(room) == [[f"again {M1}", "Ana has a new garden by the sea"]]
+    new_on_monday(room, ("n3", "Ana planted seven roses there"))
+    ask_what_is_new(room, "second")
+    assert what_is_new(room) == [["Ana planted seven roses there"]]
+    done = forgets(room, "n1")
+    assert [kind for kind, _ in done.again] == ["adaptive"]
+    # Nothing of what another one has read since.
+    assert what_is_new(room) == [["Ana has a new garden by the sea"]]
+    new_on_monday(room, ("n4", "Ana waits for the first of them"))
+    ask_what_is_new(room, "third")
+    assert what_is_new(room) == [["Ana waits for the first of them"]]
+    assert {row["state"] for row in rows(room.store, ledger) if row["kind"] == "adaptive"} == {"done"}
+
+
+def test_what_was_new_is_read_by_the_next_one_where_that_is_due_already(room: Room) -> None:
+    night(room, "daily")
+    new_on_monday(room, ("n1", f"again {M1}"), ("n2", "Ana has a new garden by the sea"))
+    ask_what_is_new(room, "first")
+    what_is_new(room)
+    new_on_monday(room, ("n3", "Ana planted seven roses there"))
+    ask_what_is_new(room, "second")
+    assert forgets(room, "n1").again == []
+    assert what_is_new(room) == [["Ana has a new garden by the sea", "Ana planted seven roses there"]]
+    told = [(row["state"], row["reason"]) for row in rows(room.store, ledger) if row["kind"] == "adaptive"]
+    assert sorted(told, key=str) == [("done", None), ("skipped", "superseded")]
+
+
+def test_where_nothing_new_is_left_no_reflection_on_it_is_made(room: Room) -> None:
+    night(room, "daily")
+    new_on_monday(room, ("n1", f"again {M1}"))
+    ask_what_is_new(room, "first")
+    what_is_new(room)
+    new_on_monday(room, ("n2", "Ana has a new garden by the sea"))
+    assert forgets(room, "n1").again == []
+    (row,) = (row for row in rows(room.store, ledger) if row["kind"] == "adaptive")
+    assert (row["state"], row["reason"]) == ("skipped", "nothing_new")
+    ask_what_is_new(room, "second")
+    assert what_is_new(room) == [["Ana has a new garden by the sea"]]
 
 
 def test_what_was_made_later_is_marked_to_be_looked_at(room: Room) -> None:
