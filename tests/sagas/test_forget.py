@@ -31,6 +31,7 @@ from selo_dagster.sagas.catalogue.goal_creation import GOAL_CREATION
 from selo_dagster.sagas.forget import forget
 from selo_dagster.sagas.forgotten import Forgotten
 from selo_dagster.sagas.registry import registry
+from selo_dagster.sagas.tables import sagas
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from tests.people.evolving import values
@@ -49,6 +50,9 @@ NIGHTS = ("daily", "mantra", "relationship_questions", "weekly")
 WEEKLY = NOW + timedelta(days=6)
 ADAPTIVE = KINDS["adaptive"]
 MONDAY = NOW + timedelta(hours=1)
+LEARNING = {"user_id": "ana", "saga_id": "s", "source": "conversation:c", "domain": "d", "confidence": 0.9}
+LEARNING |= {"importance": 0.9, "model": "x", "created_at": NOW}
+GOAL = {"user_id": "ana", "description": "d", "priority": 0.5, "state": "active", "created_at": NOW}
 WHY = ("--because", "she asked us to")
 
 
@@ -250,15 +254,13 @@ def test_what_was_made_later_is_marked_to_be_looked_at(room: Room) -> None:
 
 
 def test_sentences_with_sources_left_lose_this_one_and_stay(room: Room) -> None:
-    learning = {"user_id": "ana", "saga_id": "s", "source": "conversation:c", "domain": "d", "confidence": 0.9}
-    learning |= {"importance": 0.9, "model": "x", "created_at": NOW}
     question = {"user_id": "ana", "on": ON, "topic": "t", "priority": 1, "state": "pending", "available_at": NOW}
     question |= {"expires_at": NOW, "created_at": NOW, "model": "x"}
     with room.store.write() as connection:
         for number, evidence in enumerate((["memory:m1"], ["memory:m1", "memory:m2"], ["memory:m2"])):
             connection.execute(
                 insert(learnings).values(
-                    learning
+                    LEARNING
                     | {"id": f"l{number}", "content": f"{number}", "evidence": evidence}
                     | {"citations": [{"source": one, "quote": f"of {one}", "start": 0, "end": 1} for one in evidence]}
                 )
@@ -269,7 +271,7 @@ def test_sentences_with_sources_left_lose_this_one_and_stay(room: Room) -> None:
                 )
             )
         connection.execute(
-            insert(learnings).values(learning | {"id": "l3", "content": f"so {M1}!", "evidence": ["memory:m2"]})
+            insert(learnings).values(LEARNING | {"id": "l3", "content": f"so {M1}!", "evidence": ["memory:m2"]})
         )
     done = forgets(room)
     left = {row["id"]: row["evidence"] for row in rows(room.store, learnings)}
@@ -283,21 +285,88 @@ def test_sentences_with_sources_left_lose_this_one_and_stay(room: Room) -> None:
     assert (done.deleted["learnings"], done.changed["learnings"]) == (2, 1)
 
 
+def learned(room: Room, *said: tuple[str, list[str]], **changes: Any) -> None:
+    """Let something be learned: a text, and what it rests on. Their ids are l0, l1 and so on."""
+    with room.store.write() as connection:
+        for number, (text, evidence) in enumerate(said):
+            row = LEARNING | {"id": f"l{number}", "content": text, "evidence": evidence} | changes
+            connection.execute(insert(learnings).values(row))
+
+
+def left(room: Room, table: Any) -> list[str]:
+    """Return the ids in a table."""
+    return [row["id"] for row in rows(room.store, table)]
+
+
+def test_a_short_memory_takes_no_sentence_with_it_that_only_has_its_letters(room: Room) -> None:
+    remember(room.store, "ana", "m9", "2026-11-22T10:20:00Z", "ok", 0.1)
+    learned(
+        room, ("Ana no longer smokes.", ["memory:m2"]), ("Ana is ok with it.", ["memory:m2"]), ("OK!", ["memory:m2"])
+    )
+    titles = ("Go look at the lake with Ana", "ok")
+    with room.store.write() as connection:
+        for number, title in enumerate(titles):
+            goal = GOAL | {"id": f"g{number}", "title": title, "origin": "conversation:c", "evidence": []}
+            connection.execute(insert(goals).values(goal))
+    forgets(room, "m9")
+    # Only what says nothing else repeats it.
+    assert (left(room, learnings), left(room, goals)) == (["l0", "l1"], ["g0"])
+
+
+@pytest.mark.parametrize(
+    ("memory", "repeated"),
+    [
+        ("I moved\nto Porto  with Eva", "So: i moved to Porto with Eva."),
+        ("Ana’s café is at the pier", "Ana's CAFE\u0301 is at the pier, she says"),
+        ("Ana’s sea\u00adside room", "She loves Ana's seaside room"),
+        ("seaside room of Ana", "She loves the sea\u00adside\ufe0f room of Ana"),
+        ("我住在上海的外滩旁边", "她说我住在上海的外滩旁边"),
+    ],
+)
+def test_a_sentence_that_repeats_it_goes_however_it_is_written(room: Room, memory: str, repeated: str) -> None:
+    remember(room.store, "ana", "m9", "2026-11-22T10:20:00Z", memory, 0.1)
+    learned(room, (repeated, ["memory:m9", "memory:m2"]), ("Ana loves Porto", ["memory:m9", "memory:m2"]))
+    forgets(room, "m9")
+    assert left(room, learnings) == ["l1"]
+
+
+def test_a_saga_is_left_alone_whose_words_only_have_the_letters_of_a_short_memory(room: Room) -> None:
+    night(room, "daily")
+    before = {row["id"]: row["input"] for row in rows(room.store, sagas)}
+    remember(room.store, "ana", "m9", "2026-11-23T10:20:00Z", "e", 0.1)
+    done = forgets(room, "m9")
+    assert before
+    assert {row["id"]: row["input"] for row in rows(room.store, sagas)} == before
+    assert done.changed["sagas"] == 0
+
+
+def test_a_learning_without_evidence_goes_with_what_it_was_learned_from(room: Room) -> None:
+    night(room, "daily")
+    (daily,) = versions(room.store)
+    with room.store.write() as connection:
+        connection.execute(learnings.delete())
+    learned(room, ("Ana sails.", []))
+    with room.store.write() as connection:
+        hers = LEARNING | {"id": "l1", "content": "Ana rows.", "evidence": [], "source": f"reflection:{daily.id}"}
+        connection.execute(insert(learnings).values(hers))
+    forgets(room)
+    assert left(room, learnings) == ["l0"]
+
+
 def test_a_goal_goes_with_the_last_that_asked_for_it(room: Room) -> None:
     night(room, "daily")
     (daily,) = versions(room.store)
     with room.store.write() as connection:
         connection.execute(goals.delete())
-        row = {"user_id": "ana", "description": "d", "priority": 0.5, "state": "active", "created_at": NOW}
         hers = f"reflection:{daily.id}"
         for number, origins in enumerate(([hers], [hers, "conversation:c"], ["conversation:c"])):
             connection.execute(
                 insert(goals).values(
-                    row | {"id": f"g{number}", "title": "t", "origin": origins[0], "evidence": origins[1:]}
+                    GOAL | {"id": f"g{number}", "title": "t", "origin": origins[0], "evidence": origins[1:]}
                 )
             )
         connection.execute(
-            insert(goals).values(row | {"id": "g3", "title": M1, "origin": "conversation:c", "evidence": []})
+            insert(goals).values(GOAL | {"id": "g3", "title": M1, "origin": "conversation:c", "evidence": []})
         )
     forgets(room)
     assert {one["id"]: (one["origin"], one["evidence"]) for one in rows(room.store, goals)} == {
