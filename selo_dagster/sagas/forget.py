@@ -19,7 +19,7 @@ from selo_dagster.reflections.audits.tables import memory_retirements
 from selo_dagster.reflections.cadences.by_activity import OPEN, ByActivity
 from selo_dagster.reflections.cadences.latest import Latest
 from selo_dagster.reflections.claim import RELEASED, RUNNING
-from selo_dagster.reflections.heads import versions_locked
+from selo_dagster.reflections.heads import left_without
 from selo_dagster.reflections.kind import Cadence
 from selo_dagster.reflections.kinds import KINDS
 from selo_dagster.reflections.states import CLAIMED, DEFERRED, DONE, DUE, SKIPPED, Reason, waiting_for
@@ -202,32 +202,34 @@ def _reflections(
         lines = select(mantras.c.on).where(mantras.c.reflection_id.in_(part), mantras.c.user_id == user_id)
         dates |= {on.isoformat() for on in connection.execute(lines).scalars()}
     unread = first_read(connection, user_id, of_the_stream)
+    kept = {(kind, key): left_without(connection, user_id, kind, key, made) for kind, key in sorted(touched)}
     for part in chunked(sorted(made)):
         delete_rows(connection, mantras, done, mantras.c.reflection_id.in_(part))
         delete_rows(connection, reflections, done, reflections.c.id.in_(part))
     if unread is not None:
         move_back(connection, user_id, unread)
     for (kind, key), held in sorted(touched.items()):
-        left = versions_locked(connection, user_id, kind, key)
-        if not left and isinstance(_cadence(kind), ByActivity):
+        left = kept[kind, key]
+        if left is None and isinstance(_cadence(kind), ByActivity):
             _read_again(connection, user_id, kind, key, now, done, unread=unread is not None)
             continue
-        if not left:
+        if left is None:
             _make_again(connection, user_id, kind, key, now, done)
             continue
-        # Whatever was held back may be gone; what holds is done.
-        connection.execute(
-            update(ledger)
-            .where(ledger.c.user_id == user_id, ledger.c.kind == kind, ledger.c.key == key)
-            .where(ledger.c.reason == Reason.LOSS_GUARD)
-            .values(state=DONE, reason=None)
-        )
+        if not left.undecided:
+            # Whatever was held back is gone, or holds.
+            connection.execute(
+                update(ledger)
+                .where(ledger.c.user_id == user_id, ledger.c.kind == kind, ledger.c.key == key)
+                .where(ledger.c.reason == Reason.LOSS_GUARD)
+                .values(state=DONE, reason=None)
+            )
         if held is not None:
-            _stand_in(connection, user_id, kind, key, (held, left[-1].id), actor, now)
-    kept = {
+            _stand_in(connection, user_id, kind, key, (held, left.present), actor, now)
+    lines_left = {
         on.isoformat() for on in connection.execute(select(mantras.c.on).where(mantras.c.user_id == user_id)).scalars()
     }
-    for key in sorted(dates - kept):
+    for key in sorted(dates - lines_left):
         _make_again(connection, user_id, "mantra", key, now, done)
 
 

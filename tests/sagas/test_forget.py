@@ -19,13 +19,17 @@ from selo_dagster.memory.learnings import learnings
 from selo_dagster.memory.tables import events, memories, messages
 from selo_dagster.people.evolution_tables import persona_changes, stale_marks
 from selo_dagster.people.goals import goals
+from selo_dagster.reflections.audits.audit import Merge, Report
+from selo_dagster.reflections.audits.store import apply, store_audit
 from selo_dagster.reflections.claim import ledger
+from selo_dagster.reflections.heads import roll_back
 from selo_dagster.reflections.kinds import DAILY, KINDS
 from selo_dagster.reflections.look import look
 from selo_dagster.reflections.questions.tables import relationship_questions
 from selo_dagster.reflections.request import Wish, place
 from selo_dagster.reflections.settle import Settlement
 from selo_dagster.reflections.tables import mantras, reflection_attempts, reflection_sources
+from selo_dagster.reflections.versions import held_back
 from selo_dagster.sagas.catalogue.episode_generation import EPISODE_GENERATION
 from selo_dagster.sagas.catalogue.goal_creation import GOAL_CREATION
 from selo_dagster.sagas.forget import forget
@@ -35,7 +39,7 @@ from selo_dagster.sagas.tables import sagas
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from tests.people.evolving import values
-from tests.reflections.remaking import ON, decided, heads, row_of, versions
+from tests.reflections.remaking import ALL, ON, TEXTS, TWO, again, decided, heads, reflect, row_of, saying, versions
 from tests.sagas.builders import Room
 from tests.sagas.minds import completed, model_that, rows, story
 from tests.sagas.test_downstream import asking, carried
@@ -171,6 +175,91 @@ def test_a_former_version_that_knew_nothing_of_it_holds_again(room: Room, import
         [("forgotten", second.id)] if second.head else []
     )
     assert secrets(room) == []
+
+
+@pytest.fixture
+def sunday(store: Store) -> Room:
+    """Ana's, whose Sunday is due, and whose reflections say what a test chooses."""
+    registry.cache_clear()
+    process_settings.cache_clear()
+    made = Room(store)
+    for memory_id, text in TEXTS.items():
+        remember(store, "ana", memory_id, "2026-11-22T10:00:00Z", text)
+    look(store, DAILY, NOW, 3)
+    return made
+
+
+def made_with_a_fourth(room: Room) -> None:
+    """Let the newest version know of a memory more, m4, and hold."""
+    remember(room.store, "ana", "m4", "2026-11-22T11:00:00Z", "the tree", 0.9)
+    again(room.store, saying(*ALL))
+
+
+def waiting(room: Room) -> list[int]:
+    """Return the versions that were held back and wait for somebody to decide."""
+    with room.store.read() as connection:
+        return [one["version"] for one in held_back(connection, 10)]
+
+
+def merged_away(room: Room, memory_id: str) -> None:
+    """Let a memory be merged into another, so that it is read no more."""
+    report = Report(2, {}, (Merge("m1", (memory_id,), "same_content", 1.0),))
+    with room.store.write() as connection:
+        audit = store_audit(connection, user_id="ana", on=ON, report=report, now=NOW, new_id=lambda: uuid4().hex)
+        assert apply(connection, audit, NOW) == [memory_id]
+
+
+def test_a_version_that_was_held_back_does_not_hold_in_its_place(sunday: Room) -> None:
+    reflect(sunday.store, saying(*ALL))
+    again(sunday.store, saying(*TWO))
+    made_with_a_fourth(sunday)
+    assert heads(sunday.store) == [3]
+    forgets(sunday, "m4")
+    assert (heads(sunday.store), waiting(sunday)) == ([1], [])
+
+
+def test_a_version_that_somebody_rolled_back_from_does_not_hold_in_its_place(sunday: Room) -> None:
+    reflect(sunday.store, saying(*ALL))
+    again(sunday.store, saying(*ALL))
+    with sunday.store.write() as connection:
+        roll_back(connection, user_id="ana", kind="daily", on=ON, version=1, actor="ben", because="cruel", now=NOW)
+    made_with_a_fourth(sunday)
+    assert heads(sunday.store) == [3]
+    forgets(sunday, "m4")
+    assert heads(sunday.store) == [1]
+    assert row_of(sunday.store).reflection_id == versions(sunday.store)[0].id
+
+
+def test_of_several_versions_that_held_the_last_one_holds_again(sunday: Room) -> None:
+    reflect(sunday.store, saying(*ALL))
+    again(sunday.store, saying(*ALL))
+    made_with_a_fourth(sunday)
+    assert heads(sunday.store) == [3]
+    forgets(sunday, "m4")
+    assert heads(sunday.store) == [2]
+
+
+def test_a_version_that_was_held_back_holds_where_it_is_all_that_is_left(sunday: Room) -> None:
+    remember(sunday.store, "ana", "m4", "2026-11-22T11:00:00Z", "the tree", 0.9)
+    reflect(sunday.store, saying(*ALL))
+    merged_away(sunday, "m4")
+    again(sunday.store, saying(*TWO))
+    assert (heads(sunday.store), waiting(sunday)) == ([1], [2])
+    forgets(sunday, "m4")
+    assert (heads(sunday.store), waiting(sunday)) == ([2], [])
+    assert (row_of(sunday.store).state, row_of(sunday.store).reason) == ("done", None)
+
+
+def test_what_was_held_back_still_waits_where_only_an_older_version_goes(sunday: Room) -> None:
+    remember(sunday.store, "ana", "m4", "2026-11-22T11:00:00Z", "the tree", 0.9)
+    reflect(sunday.store, saying(*ALL))
+    merged_away(sunday, "m4")
+    again(sunday.store, saying(*ALL))
+    again(sunday.store, saying(*TWO))
+    assert (heads(sunday.store), waiting(sunday)) == ([2], [3])
+    forgets(sunday, "m4")
+    assert [one.version for one in versions(sunday.store)] == [2, 3]
+    assert (heads(sunday.store), waiting(sunday)) == ([2], [3])
 
 
 def new_on_monday(room: Room, *said: tuple[str, str]) -> None:
