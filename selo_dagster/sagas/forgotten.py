@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 from unicodedata import normalize
 
@@ -15,9 +16,11 @@ from selo_dagster.errors import SeloError
 from selo_dagster.llm.quotes import Text, folded
 from selo_dagster.memory.episodes import episode_sources, episodes
 from selo_dagster.memory.learnings import learnings
+from selo_dagster.memory.tables import memories
 from selo_dagster.people.evolution_tables import persona_changes, persona_evolutions
 from selo_dagster.people.goals import goal_steps, goals
 from selo_dagster.people.history import chunked
+from selo_dagster.reflections.audits.audit import ANSWER_KIND, WINDOW, tags_of
 from selo_dagster.reflections.audits.tables import answer_audits
 from selo_dagster.reflections.claim import ledger
 from selo_dagster.reflections.questions.tables import relationship_questions
@@ -216,10 +219,19 @@ def _evolutions(connection: Connection, user_id: str, gone: set[str], done: Forg
 
 
 def _audits(connection: Connection, user_id: str, memory_id: str, done: Forgotten) -> None:
+    """Drop the proposals that name the memory, and count its tags out where it was looked at."""
+    memory = connection.execute(select(memories).where(memories.c.id == memory_id)).one()
+    tags = tags_of(memory) if memory.kind == ANSWER_KIND else set()
+    on = memory.at.date()
     for row in connection.execute(select(answer_audits).where(answer_audits.c.user_id == user_id)).all():
-        left = [one for one in row.merges if memory_id not in (one["keep"], *one["retire"])]
-        if left != row.merges:
-            connection.execute(update(answer_audits).where(answer_audits.c.id == row.id).values(merges=left))
+        merges = [one for one in row.merges if memory_id not in (one["keep"], *one["retire"])]
+        # A day more at its end: a date of somebody's own may end a day later in UTC.
+        looked_at = row.on - WINDOW <= on <= row.on + timedelta(days=1)
+        counted = {tag: number - (looked_at and tag in tags) for tag, number in row.tags.items()}
+        left = {tag: number for tag, number in counted.items() if number}
+        if (merges, left) != (row.merges, row.tags):
+            values = {"merges": merges, "tags": left}
+            connection.execute(update(answer_audits).where(answer_audits.c.id == row.id).values(values))
             done.changed["answer_audits"] += 1
 
 

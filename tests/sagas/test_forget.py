@@ -21,6 +21,7 @@ from selo_dagster.people.evolution_tables import persona_changes, stale_marks
 from selo_dagster.people.goals import goals
 from selo_dagster.reflections.audits.audit import Merge, Report
 from selo_dagster.reflections.audits.store import apply, store_audit
+from selo_dagster.reflections.audits.tables import answer_audits
 from selo_dagster.reflections.claim import ledger
 from selo_dagster.reflections.heads import roll_back
 from selo_dagster.reflections.kinds import DAILY, KINDS
@@ -440,6 +441,28 @@ def test_a_learning_without_evidence_goes_with_what_it_was_learned_from(room: Ro
         connection.execute(insert(learnings).values(hers))
     forgets(room)
     assert left(room, learnings) == ["l0"]
+
+
+def test_an_audit_counts_the_tags_of_an_answer_no_more(room: Room) -> None:
+    said = {"a1": ["Seropositive", "tea"], "a2": ["tea"], "a3": ["tea"]}
+    with room.store.write() as connection:
+        for number, (answer, tags) in enumerate(said.items()):
+            row: dict[str, Any] = {
+                "id": answer,
+                "user_id": "ana",
+                "kind": "relationship_answer",
+                "content": f"{answer} " * 5,
+            }
+            # The last one was given long before.
+            row |= {"importance": 0.5, "at": NOW - timedelta(days=number * 20), "tags": tags}
+            connection.execute(insert(memories).values(row))
+    saturday = NOW + timedelta(days=6)
+    night(room, "relationship_answer_audit", at=saturday)
+    assert [row["tags"] for row in rows(room.store, answer_audits)] == [{"seropositive": 1, "tea": 2}]
+    forgets(room, "a3")
+    assert [row["tags"] for row in rows(room.store, answer_audits)] == [{"seropositive": 1, "tea": 2}]
+    assert forgets(room, "a1").changed["answer_audits"] == 1
+    assert [row["tags"] for row in rows(room.store, answer_audits)] == [{"tea": 1}]
 
 
 def test_a_goal_goes_with_the_last_that_asked_for_it(room: Room) -> None:
