@@ -278,21 +278,16 @@ def _read_again(
     connection: Connection, user_id: str, kind: str, key: str, now: datetime, done: Forgotten, *, unread: bool
 ) -> None:
     """Let what is unread again be read once. unread: whether any of it is left that no daily reads."""
-    mine = (ledger.c.user_id == user_id, ledger.c.kind == kind)
     another = connection.execute(
-        select(ledger.c.key).where(*mine, ledger.c.key != key, ledger.c.state.in_(OPEN)).order_by(ledger.c.id)
-    ).scalar()
+        select(ledger.c.id)
+        .where(ledger.c.user_id == user_id, ledger.c.kind == kind, ledger.c.key != key, ledger.c.state.in_(OPEN))
+        .limit(1)
+    ).first()
     if unread and another is None:
         _make_again(connection, user_id, kind, key, now, done)
         return
-    reason = Reason.SUPERSEDED if unread else Reason.NOTHING_NEW
-    _begin_anew(
-        connection,
-        user_id,
-        kind,
-        key,
-        {"state": SKIPPED, "reason": reason, "ready_at": None, "settled_at": now},
-    )
+    nothing = {"state": SKIPPED, "reason": Reason.NOTHING_NEW, "ready_at": None, "settled_at": now}
+    _begin_anew(connection, user_id, kind, key, nothing)
 
 
 def _begin_anew(connection: Connection, user_id: str, kind: str, key: str, becomes: dict[str, Any]) -> bool:

@@ -312,7 +312,7 @@ def test_what_was_new_is_read_by_the_next_one_where_that_is_due_already(room: Ro
     assert forgets(room, "n1").again == []
     assert what_is_new(room) == [["Ana has a new garden by the sea", "Ana planted seven roses there"]]
     told = [(row["state"], row["reason"]) for row in rows(room.store, ledger) if row["kind"] == "adaptive"]
-    assert sorted(told, key=str) == [("done", None), ("skipped", "superseded")]
+    assert sorted(told, key=str) == [("done", None), ("skipped", "nothing_new")]
 
 
 def test_where_nothing_new_is_left_no_reflection_on_it_is_made(room: Room) -> None:
