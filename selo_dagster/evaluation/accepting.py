@@ -60,6 +60,8 @@ def _faults(report: Report) -> list[str]:
     if report.unmeasured:
         said = ", ".join(f"{name} {number}" for name, number in report.faults.items())
         found.append(f"{report.unmeasured} checks could not be measured{f' ({said})' if said else ''}")
+    if report.unknown:
+        found.append(f"there is no score for {', '.join(report.unknown)}")
     found += [
         f"{name} is {score:.4f}: no model can change it, so something is broken"
         for name, score in report.known.items()

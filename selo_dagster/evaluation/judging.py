@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from selo_dagster.evaluation.case import ANY_TRAIT, Case, Expect, Superseded
@@ -47,8 +47,14 @@ def _expected(case: Case, expected: Expect, stored: Everything) -> Iterator[Verd
     outcome = stored.outcome(place)
     made = stored.reflections.get(place)
     for verdict in _all(case, expected, made, stored):
-        # What failed for want of an answer says nothing about the answers.
-        yield Verdict(verdict.measure, case.id, 0, 0, "no answer") if outcome == OPEN else verdict
+        if outcome == OPEN:
+            # What failed for want of an answer says nothing about the answers.
+            yield Verdict(verdict.measure, case.id, 0, 0, "no answer")
+        elif outcome == REFUSED and made is None:
+            # Whoever says nothing repeats nothing and obeys nobody: that is no merit.
+            yield replace(verdict, held=0, says="was refused")
+        else:
+            yield verdict
 
 
 def _all(case: Case, expected: Expect, made: Stored | None, stored: Everything) -> Iterator[Verdict]:
@@ -68,7 +74,9 @@ def _citations(case: Case, expected: Expect, made: Stored | None) -> Iterator[Ve
     hit = sum(not group.isdisjoint(cited) for group in groups)
     missed = [group[0] for group, full in zip(expected.cite, groups, strict=True) if full.isdisjoint(cited)]
     yield Verdict(RECALL, case.id, hit, len(groups), f"not cited: {', '.join(missed)}" if missed else "")
-    if cited:
+    if not cited:
+        yield Verdict(PRECISION, case.id, 0, 1, "nothing was cited")
+    else:
         relevant = {case.full_source(one) for one in expected.also}.union(*groups)
         beside = [one for one in cited if one not in relevant]
         yield Verdict(PRECISION, case.id, len(cited) - len(beside), len(cited), _beside(case, beside))

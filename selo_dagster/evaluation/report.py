@@ -63,12 +63,17 @@ class Report(_Part):
     @property
     def complete(self) -> bool:
         """Whether everything of what was asked for could be measured."""
-        return not self.unmeasured and all(one.score is not None for one in self.scores.values())
+        return not self.unmeasured and not self.unknown
 
     @property
     def known(self) -> dict[str, float]:
         """Return the scores that there are."""
         return {name: one.score for name, one in self.scores.items() if one.score is not None}
+
+    @property
+    def unknown(self) -> list[str]:
+        """Return the measures that have no score."""
+        return [name for name, one in self.scores.items() if one.score is None]
 
 
 def scores_of(verdicts: Iterable[Verdict], wanted: Iterable[str]) -> dict[str, Score]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from selo_dagster.reflections.states import DONE, REJECTED, SKIPPED, UNCHANGED
+from selo_dagster.reflections.cadences.latest import Latest
+from selo_dagster.reflections.kinds import KINDS
+from selo_dagster.reflections.states import DEFERRED, DONE, REJECTED, SETTLED, SKIPPED, UNCHANGED
 from selo_dagster.reflections.tables import mantras, reflection_ledger, reflection_sources, reflections
 
 Place = tuple[str, str, date]
 """A person's id, a kind, a local date."""
 
 MADE, REFUSED, NOTHING, OPEN = "made", "refused", "nothing", "open"
-"""What became of an obligation: made; asked for and refused by the checks; nothing to make; not measured."""
+"""What became of an obligation: made; refused by the checks, or waiting for what was; nothing to make; not measured."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,28 @@ def everything(connection: Connection, *, cut_short: bool) -> Everything:
         lines[row.user_id] = (*lines.get(row.user_id, ()), row.text)
     ledger = reflection_ledger.c
     rows = connection.execute(select(ledger.user_id, ledger.kind, ledger.on, ledger.state))
-    outcomes = {(row.user_id, row.kind, row.on): _outcome(row.state) for row in rows}
-    return Everything(newest, outcomes, lines, cut_short)
+    states: dict[Place, str] = {(row.user_id, row.kind, row.on): row.state for row in rows}
+    return Everything(newest, {place: _outcome(place, states) for place in states}, lines, cut_short)
 
 
-def _outcome(state: str) -> str:
+def _outcome(place: Place, states: Mapping[Place, str]) -> str:
+    state = states[place]
     if state == DONE:
         return MADE
     if state in {UNCHANGED, SKIPPED}:
         return NOTHING
-    return REFUSED if state == REJECTED else OPEN
+    return REFUSED if state == REJECTED or (state == DEFERRED and _waits_for_refused(place, states)) else OPEN
+
+
+def _waits_for_refused(place: Place, states: Mapping[Place, str]) -> bool:
+    """Tell whether all that it still waits for was refused: it waits until somebody looks, whatever a server does."""
+    user_id, kind, on = place
+    cadence = KINDS[kind].cadence
+    if not isinstance(cadence, Latest) or cadence.after is None:
+        return False
+    before = [(user_id, cadence.after.name, on - timedelta(days=back)) for back in range(cadence.days)]
+    waits_for = {states[one] for one in before if one in states and states[one] not in SETTLED}
+    return waits_for == {REJECTED}
 
 
 def _stored(row: dict[str, Any], sources: frozenset[str], days: dict[str, str]) -> Stored:

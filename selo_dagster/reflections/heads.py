@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
@@ -95,6 +95,44 @@ def versions_locked(connection: Connection, user_id: str, kind: str, key: str) -
         # Whoever held them until now has added the one that holds.
         found = connection.execute(wanted).all()
     return found
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left of a reflection once some versions are gone. present: the id of the version that is to hold.
+
+    undecided: whether the newest of them was held back and still waits for somebody to decide.
+    """
+
+    present: str
+    undecided: bool
+
+
+def left_without(connection: Connection, user_id: str, kind: str, key: str, gone: Collection[str]) -> Left | None:
+    """Say which version holds once these are gone, before they are: what was decided of them goes with them.
+
+    The one that holds, or else the last that did. One that was held back holds only where none is left that ever did,
+    and one that somebody rolled back from only where there is no other. None: none is left.
+    """
+    there = versions_locked(connection, user_id, kind, key)
+    left = [one for one in there if one.id not in gone]
+    if not left:
+        return None
+    decided = connection.execute(
+        select(moves.c.id, moves.c.reflection_id, moves.c.former_id, moves.c.moved, moves.c.reason)
+        .where(moves.c.user_id == user_id, moves.c.reflection_id.in_([one.id for one in there]))
+        .order_by(moves.c.id)
+    ).all()
+    since = {one.reflection_id: one.id for one in decided if one.moved}
+    held_back = {one.reflection_id for one in decided if not one.moved} - since.keys()
+    unwanted = {one.former_id for one in decided if one.reason == ROLLBACK and one.id > since.get(one.former_id, 0)}
+
+    def standing(one: Any) -> tuple[bool, bool, bool, int, int]:
+        # Of a first version it is not written down since when it held: it was before all the others.
+        return one.head, one.id not in unwanted, one.id not in held_back, since.get(one.id, 0), one.version
+
+    present = max(left, key=standing)
+    return Left(present.id, undecided=left[-1].id in held_back and left[-1] is not present)
 
 
 def _head(there: Sequence[Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, String, insert, literal, select, update
 
@@ -14,11 +14,15 @@ from selo_dagster.memory.tables import events, memories
 from selo_dagster.people.evolution_tables import stale_marks
 from selo_dagster.people.history import chunked
 from selo_dagster.people.tables import users
+from selo_dagster.reflections.activity.cadence import first_read, move_back
 from selo_dagster.reflections.audits.tables import memory_retirements
+from selo_dagster.reflections.cadences.by_activity import OPEN, ByActivity
+from selo_dagster.reflections.cadences.latest import Latest
 from selo_dagster.reflections.claim import RELEASED, RUNNING
-from selo_dagster.reflections.heads import versions_locked
+from selo_dagster.reflections.heads import left_without
+from selo_dagster.reflections.kind import Cadence
 from selo_dagster.reflections.kinds import KINDS
-from selo_dagster.reflections.states import CLAIMED, DEFERRED, DONE, DUE, Reason, waiting_for
+from selo_dagster.reflections.states import CLAIMED, DEFERRED, DONE, DUE, SKIPPED, Reason, waiting_for
 from selo_dagster.reflections.tables import (
     mantras,
     reflection_attempts,
@@ -66,6 +70,7 @@ def forget(
     made = _made_with(connection, user_id, memory_id)
     gone = forget_words(connection, user_id, memory_id, text, made, done)
     _mark_later(connection, user_id, made, digest_of(user_id, memory_id), now, done)
+    delete_rows(connection, events, done, events.c.origin == "memory", events.c.ref == memory_id)
     _reflections(connection, user_id, made, now, actor, done)
     for part in chunked(sorted(gone)):
         delete_rows(connection, stale_marks, done, stale_marks.c.user_id == user_id, stale_marks.c.derived.in_(part))
@@ -76,7 +81,6 @@ def forget(
             .order_by(memory_retirements.c.memory_id)
         ).scalars()
     )
-    delete_rows(connection, events, done, events.c.origin == "memory", events.c.ref == memory_id)
     delete_rows(connection, memories, done, memories.c.id == memory_id)
     connection.execute(
         insert(forgotten_memories).values(
@@ -186,35 +190,46 @@ def _reflections(
     """Delete these versions; a former one that knew nothing of it holds again, or the date is made anew."""
     touched: dict[tuple[str, str], str | None] = {}
     dates: set[str] = set()
+    of_the_stream: list[str] = []
     for part in chunked(sorted(made)):
         chosen = select(reflections.c.id, reflections.c.kind, reflections.c.key, reflections.c.head)
         for row in connection.execute(chosen.where(reflections.c.id.in_(part))):
             touched.setdefault((row.kind, row.key), None)
             if row.head:
                 touched[row.kind, row.key] = row.id
+            if isinstance(_cadence(row.kind), ByActivity):
+                of_the_stream.append(row.id)
         lines = select(mantras.c.on).where(mantras.c.reflection_id.in_(part), mantras.c.user_id == user_id)
         dates |= {on.isoformat() for on in connection.execute(lines).scalars()}
+    unread = first_read(connection, user_id, of_the_stream)
+    kept = {(kind, key): left_without(connection, user_id, kind, key, made) for kind, key in sorted(touched)}
     for part in chunked(sorted(made)):
         delete_rows(connection, mantras, done, mantras.c.reflection_id.in_(part))
         delete_rows(connection, reflections, done, reflections.c.id.in_(part))
+    if unread is not None:
+        move_back(connection, user_id, unread)
     for (kind, key), held in sorted(touched.items()):
-        left = versions_locked(connection, user_id, kind, key)
-        if not left:
+        left = kept[kind, key]
+        if left is None and isinstance(_cadence(kind), ByActivity):
+            _read_again(connection, user_id, kind, key, now, done, unread=unread is not None)
+            continue
+        if left is None:
             _make_again(connection, user_id, kind, key, now, done)
             continue
-        # Whatever was held back may be gone; what holds is done.
-        connection.execute(
-            update(ledger)
-            .where(ledger.c.user_id == user_id, ledger.c.kind == kind, ledger.c.key == key)
-            .where(ledger.c.reason == Reason.LOSS_GUARD)
-            .values(state=DONE, reason=None)
-        )
+        if not left.undecided:
+            # Whatever was held back is gone, or holds.
+            connection.execute(
+                update(ledger)
+                .where(ledger.c.user_id == user_id, ledger.c.kind == kind, ledger.c.key == key)
+                .where(ledger.c.reason == Reason.LOSS_GUARD)
+                .values(state=DONE, reason=None)
+            )
         if held is not None:
-            _stand_in(connection, user_id, kind, key, (held, left[-1].id), actor, now)
-    kept = {
+            _stand_in(connection, user_id, kind, key, (held, left.present), actor, now)
+    lines_left = {
         on.isoformat() for on in connection.execute(select(mantras.c.on).where(mantras.c.user_id == user_id)).scalars()
     }
-    for key in sorted(dates - kept):
+    for key in sorted(dates - lines_left):
         _make_again(connection, user_id, "mantra", key, now, done)
 
 
@@ -251,23 +266,48 @@ def _stand_in(
 
 def _make_again(connection: Connection, user_id: str, kind: str, key: str, now: datetime, done: Forgotten) -> None:
     """Let an obligation be made anew from what is left, behind the one that it waits for; it asks for nothing."""
-    after = getattr(KINDS[kind].cadence, "after", None) if kind in KINDS else None
-    waits = {"state": DEFERRED, "reason": waiting_for(after.name), "ready_at": None} if after else {}
+    cadence = _cadence(kind)
+    becomes = {"state": DUE, "reason": None, "ready_at": now, "settled_at": None}
+    if isinstance(cadence, Latest) and cadence.after is not None:
+        becomes |= {"state": DEFERRED, "reason": waiting_for(cadence.after.name), "ready_at": None}
+    if _begin_anew(connection, user_id, kind, key, becomes):
+        done.again.append((kind, key))
+
+
+def _read_again(
+    connection: Connection, user_id: str, kind: str, key: str, now: datetime, done: Forgotten, *, unread: bool
+) -> None:
+    """Let what is unread again be read once. unread: whether any of it is left that no daily reads."""
+    another = connection.execute(
+        select(ledger.c.id)
+        .where(ledger.c.user_id == user_id, ledger.c.kind == kind, ledger.c.key != key, ledger.c.state.in_(OPEN))
+        .limit(1)
+    ).first()
+    if unread and another is None:
+        _make_again(connection, user_id, kind, key, now, done)
+        return
+    nothing = {"state": SKIPPED, "reason": Reason.NOTHING_NEW, "ready_at": None, "settled_at": now}
+    _begin_anew(connection, user_id, kind, key, nothing)
+
+
+def _begin_anew(connection: Connection, user_id: str, kind: str, key: str, becomes: dict[str, Any]) -> bool:
     again = connection.execute(
         update(ledger)
         .where(ledger.c.user_id == user_id, ledger.c.kind == kind, ledger.c.key == key)
         .values(
-            **{"state": DUE, "reason": None, "ready_at": now} | waits,
+            **becomes,
             codes=None,
             request_id=REQUEST,
             version=ledger.c.version + 1,
             evolve=False,
-            settled_at=None,
             reported_by=None,
             reflection_id=None,
             lost=0,
             forgiven=ledger.c.attempts,
         )
     )
-    if again.rowcount:
-        done.again.append((kind, key))
+    return bool(again.rowcount)
+
+
+def _cadence(kind: str) -> Cadence | None:
+    return KINDS[kind].cadence if kind in KINDS else None

@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
+from unicodedata import normalize
 
-from sqlalchemy import Column, Connection, Table, delete, null, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Table, delete, null, select, update
 
 from selo_dagster.errors import SeloError
+from selo_dagster.llm.quotes import Text, folded
 from selo_dagster.memory.episodes import episode_sources, episodes
 from selo_dagster.memory.learnings import learnings
+from selo_dagster.memory.tables import memories
 from selo_dagster.people.evolution_tables import persona_changes, persona_evolutions
 from selo_dagster.people.goals import goal_steps, goals
 from selo_dagster.people.history import chunked
+from selo_dagster.reflections.audits.audit import ANSWER_KIND, WINDOW, tags_of
 from selo_dagster.reflections.audits.tables import answer_audits
 from selo_dagster.reflections.claim import ledger
 from selo_dagster.reflections.questions.tables import relationship_questions
 from selo_dagster.reflections.tables import reflection_attempts
 from selo_dagster.sagas.states import ENDED
 from selo_dagster.sagas.tables import saga_steps, sagas
+
+_UNSEEN: Final = re.compile("[\ufe00-\ufe0f\ufffd]")
+
+
+class _Words:
+    """The words of what goes, looked for in many texts."""
+
+    def __init__(self, content: str) -> None:
+        self.content = content
+        # Nearly every text is told apart by this one, without a closer look.
+        self._longest = max(re.findall(r"[^\W_]+", folded(content).text), key=len, default="")
+
+    def repeated_in(self, text: str) -> bool:
+        """Tell whether a text repeats them: in their order, and enough of them to say so, or nothing else."""
+        if not self._may_stand_in(text):
+            return False
+        said = Text(text)
+        return said.substantial(self.content) and said.find(self.content) is not None
+
+    def _may_stand_in(self, text: str) -> bool:
+        if text.isascii():
+            return self._longest in text.lower()
+        plain = normalize("NFKD", normalize("NFKD", text).casefold())
+        # A sign that cannot be seen may part a word.
+        unseen = not "".join(plain.split()).isprintable() or _UNSEEN.search(plain)
+        return bool(unseen) or self._longest in plain
 
 
 @dataclass
@@ -48,11 +80,12 @@ def forget_words(
     made: the reflections that go. Raises SeloError `under_way` while a saga has any of it in hand.
     """
     gone = {f"memory:{memory_id}", *(f"reflection:{one}" for one in made)}
-    told_by = _journal(connection, user_id, gone | made, memory_id, text, done)
+    words = _Words(text)
+    told_by = _journal(connection, user_id, gone | made, memory_id, words, done)
     gone |= _stories(connection, user_id, gone, told_by, done)
-    gone |= _goals(connection, user_id, gone, text, done)
-    _sentences(connection, learnings.c.content, user_id, gone, text, done)
-    _sentences(connection, relationship_questions.c.question, user_id, gone, text, done)
+    gone |= _goals(connection, user_id, gone, words, done)
+    _sentences(connection, learnings.c.content, user_id, gone, words, done, learnings.c.source)
+    _sentences(connection, relationship_questions.c.question, user_id, gone, words, done)
     _evolutions(connection, user_id, gone, done)
     _audits(connection, user_id, memory_id, done)
     _answers(connection, user_id, done)
@@ -70,7 +103,7 @@ def require_none(under_way: list[str]) -> None:
 
 
 def _journal(
-    connection: Connection, user_id: str, names: set[str], memory_id: str, content: str, done: Forgotten
+    connection: Connection, user_id: str, names: set[str], memory_id: str, words: _Words, done: Forgotten
 ) -> set[str]:
     """Empty the documents of the sagas that name or quote what goes; returns these sagas. What an undo needs stays."""
     found: set[str] = set()
@@ -82,7 +115,7 @@ def _journal(
         select(sagas.c.id, sagas.c.input, sagas.c.key, sagas.c.state).where(sagas.c.user_id == user_id)
     ).all()
     for row in rows:
-        if _tells([row.input, row.key, *steps.get(row.id, ())], names, memory_id, content):
+        if _tells([row.input, row.key, *steps.get(row.id, ())], names, memory_id, words):
             found.add(row.id)
     require_none([row.id for row in rows if row.id in found and row.state not in ENDED])
     for part in chunked(sorted(found)):
@@ -95,20 +128,16 @@ def _journal(
     return found
 
 
-def _tells(value: Any, names: set[str], memory_id: str, content: str) -> bool:
+def _tells(value: Any, names: set[str], memory_id: str, words: _Words) -> bool:
     if isinstance(value, str):
-        return value in names or value.partition("/")[0] in names or _quotes(value, content)
+        return value in names or value.partition("/")[0] in names or words.repeated_in(value)
     if isinstance(value, Mapping):
         if value.get("source") == "memory" and value.get("id") == memory_id:
             return True
-        return any(_tells(one, names, memory_id, content) for one in value.values())
+        return any(_tells(one, names, memory_id, words) for one in value.values())
     if isinstance(value, Iterable):
-        return any(_tells(one, names, memory_id, content) for one in value)
+        return any(_tells(one, names, memory_id, words) for one in value)
     return False
-
-
-def _quotes(text: str, content: str) -> bool:
-    return bool(content.strip()) and content in text
 
 
 def _stories(connection: Connection, user_id: str, gone: set[str], told_by: set[str], done: Forgotten) -> set[str]:
@@ -130,18 +159,18 @@ def _stories(connection: Connection, user_id: str, gone: set[str], told_by: set[
     return {f"episode:{one}" for one in cited}
 
 
-def _goals(connection: Connection, user_id: str, gone: set[str], content: str, done: Forgotten) -> set[str]:
+def _goals(connection: Connection, user_id: str, gone: set[str], words: _Words, done: Forgotten) -> set[str]:
     """Delete the goals that only what goes has asked for, or that quote it; returns their names."""
     deleted: set[str] = set()
-    steps: dict[str, str] = {}
+    said: dict[str, list[str]] = defaultdict(list)
     for row in connection.execute(
         select(goal_steps).join(goals, goals.c.id == goal_steps.c.goal_id).where(goals.c.user_id == user_id)
     ):
-        steps[row.goal_id] = f"{steps.get(row.goal_id, '')}\n{row.description}"
+        said[row.goal_id].append(row.description)
     for row in connection.execute(select(goals).where(goals.c.user_id == user_id)).all():
         origins = [row.origin, *row.evidence]
         left = [one for one in origins if one not in gone]
-        if not left or _quotes(f"{row.title}\n{row.description}{steps.get(row.id, '')}", content):
+        if not left or any(words.repeated_in(one) for one in (row.title, row.description, *said[row.id])):
             delete_rows(connection, goals, done, goals.c.id == row.id)
             deleted.add(f"goal:{row.id}")
         elif left != origins:
@@ -151,16 +180,24 @@ def _goals(connection: Connection, user_id: str, gone: set[str], content: str, d
 
 
 def _sentences(
-    connection: Connection, says: Column[str], user_id: str, gone: set[str], content: str, done: Forgotten
+    connection: Connection,
+    says: Column[str],
+    user_id: str,
+    gone: set[str],
+    words: _Words,
+    done: Forgotten,
+    source: ColumnElement[Any] = null(),  # noqa: B008 - an expression, which nobody changes
 ) -> None:
-    """Delete the rows of which all evidence is gone, or that quote it; others lose the evidence and its quotes."""
+    """Delete the rows of which all evidence is gone, or that quote it; others lose the evidence and its quotes.
+
+    source: what a row without evidence rests on.
+    """
     table = says.table
-    chosen = select(table.c.id, table.c.evidence, table.c.citations, says.label("says")).where(
-        table.c.user_id == user_id
-    )
-    for row in connection.execute(chosen).all():
+    chosen = select(table.c.id, table.c.evidence, table.c.citations, says.label("says"), source.label("source"))
+    for row in connection.execute(chosen.where(table.c.user_id == user_id)).all():
         left = [one for one in row.evidence if one not in gone]
-        if not left or _quotes(row.says, content):
+        lost = not left if row.evidence else row.source in gone
+        if lost or words.repeated_in(row.says):
             delete_rows(connection, table, done, table.c.id == row.id)
         elif left != row.evidence:
             quotes = None if row.citations is None else [one for one in row.citations if one["source"] not in gone]
@@ -182,10 +219,19 @@ def _evolutions(connection: Connection, user_id: str, gone: set[str], done: Forg
 
 
 def _audits(connection: Connection, user_id: str, memory_id: str, done: Forgotten) -> None:
+    """Drop the proposals that name the memory, and count its tags out where it was looked at."""
+    memory = connection.execute(select(memories).where(memories.c.id == memory_id)).one()
+    tags = tags_of(memory) if memory.kind == ANSWER_KIND else set()
+    on = memory.at.date()
     for row in connection.execute(select(answer_audits).where(answer_audits.c.user_id == user_id)).all():
-        left = [one for one in row.merges if memory_id not in (one["keep"], *one["retire"])]
-        if left != row.merges:
-            connection.execute(update(answer_audits).where(answer_audits.c.id == row.id).values(merges=left))
+        merges = [one for one in row.merges if memory_id not in (one["keep"], *one["retire"])]
+        # A day more at its end: a date of somebody's own may end a day later in UTC.
+        looked_at = row.on - WINDOW <= on <= row.on + timedelta(days=1)
+        counted = {tag: number - (looked_at and tag in tags) for tag, number in row.tags.items()}
+        left = {tag: number for tag, number in counted.items() if number}
+        if (merges, left) != (row.merges, row.tags):
+            values = {"merges": merges, "tags": left}
+            connection.execute(update(answer_audits).where(answer_audits.c.id == row.id).values(values))
             done.changed["answer_audits"] += 1
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from selo_dagster.evaluation.accepting import TOLERANCE, accept_report, compared, report_of, store_report
-from selo_dagster.evaluation.measures import CONVERGENCE, RECALL
-from selo_dagster.evaluation.report import Report
+from selo_dagster.evaluation.measures import CONVERGENCE, PRECISION, RECALL
+from selo_dagster.evaluation.report import Report, Score
 from selo_dagster.llm.evaluations import accepted, accepted_fingerprint, newest
 from selo_dagster.store.engine import Store
 from tests.evaluation.reports import report, unmeasured
@@ -57,6 +57,14 @@ def test_chance_is_allowed_a_little_and_a_model_without_chance_nothing(store: St
 def test_what_could_not_be_measured_is_never_accepted(store: Store) -> None:
     assert accept(store, unmeasured(report(), RECALL, 3), "one") == ("3 checks could not be measured (timeout 3)",)
     assert accept(store, report().model_copy(update={"full": False}), "two") == ("not every family was asked for",)
+    assert fingerprint(store) is None
+
+
+def test_a_measure_without_a_score_is_never_accepted(store: Store) -> None:
+    made = report()
+    nothing = Score(score=None, held=0, of=0, unmeasured=0, failing={})
+    without = made.model_copy(update={"scores": made.scores | {PRECISION: nothing}})
+    assert accept(store, without, "one") == (f"there is no score for {PRECISION}",)
     assert fingerprint(store) is None
 
 

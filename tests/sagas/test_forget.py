@@ -19,21 +19,28 @@ from selo_dagster.memory.learnings import learnings
 from selo_dagster.memory.tables import events, memories, messages
 from selo_dagster.people.evolution_tables import persona_changes, stale_marks
 from selo_dagster.people.goals import goals
+from selo_dagster.reflections.audits.audit import Merge, Report
+from selo_dagster.reflections.audits.store import apply, store_audit
+from selo_dagster.reflections.audits.tables import answer_audits
+from selo_dagster.reflections.claim import ledger
+from selo_dagster.reflections.heads import roll_back
 from selo_dagster.reflections.kinds import DAILY, KINDS
 from selo_dagster.reflections.look import look
 from selo_dagster.reflections.questions.tables import relationship_questions
 from selo_dagster.reflections.request import Wish, place
 from selo_dagster.reflections.settle import Settlement
 from selo_dagster.reflections.tables import mantras, reflection_attempts, reflection_sources
+from selo_dagster.reflections.versions import held_back
 from selo_dagster.sagas.catalogue.episode_generation import EPISODE_GENERATION
 from selo_dagster.sagas.catalogue.goal_creation import GOAL_CREATION
 from selo_dagster.sagas.forget import forget
 from selo_dagster.sagas.forgotten import Forgotten
 from selo_dagster.sagas.registry import registry
+from selo_dagster.sagas.tables import sagas
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from tests.people.evolving import values
-from tests.reflections.remaking import ON, decided, heads, row_of, versions
+from tests.reflections.remaking import ALL, ON, TEXTS, TWO, again, decided, heads, reflect, row_of, saying, versions
 from tests.sagas.builders import Room
 from tests.sagas.minds import completed, model_that, rows, story
 from tests.sagas.test_downstream import asking, carried
@@ -46,6 +53,11 @@ M1 = f"Ana told nobody but us about {SECRET}"
 OTHERS = {"m2": "Ana has an interview at the lake trust tomorrow and is nervous", "m3": "Ana loves her old cat"}
 NIGHTS = ("daily", "mantra", "relationship_questions", "weekly")
 WEEKLY = NOW + timedelta(days=6)
+ADAPTIVE = KINDS["adaptive"]
+MONDAY = NOW + timedelta(hours=1)
+LEARNING = {"user_id": "ana", "saga_id": "s", "source": "conversation:c", "domain": "d", "confidence": 0.9}
+LEARNING |= {"importance": 0.9, "model": "x", "created_at": NOW}
+GOAL = {"user_id": "ana", "description": "d", "priority": 0.5, "state": "active", "created_at": NOW}
 WHY = ("--because", "she asked us to")
 
 
@@ -166,6 +178,156 @@ def test_a_former_version_that_knew_nothing_of_it_holds_again(room: Room, import
     assert secrets(room) == []
 
 
+@pytest.fixture
+def sunday(store: Store) -> Room:
+    """Ana's, whose Sunday is due, and whose reflections say what a test chooses."""
+    registry.cache_clear()
+    process_settings.cache_clear()
+    made = Room(store)
+    for memory_id, text in TEXTS.items():
+        remember(store, "ana", memory_id, "2026-11-22T10:00:00Z", text)
+    look(store, DAILY, NOW, 3)
+    return made
+
+
+def made_with_a_fourth(room: Room) -> None:
+    """Let the newest version know of a memory more, m4, and hold."""
+    remember(room.store, "ana", "m4", "2026-11-22T11:00:00Z", "the tree", 0.9)
+    again(room.store, saying(*ALL))
+
+
+def waiting(room: Room) -> list[int]:
+    """Return the versions that were held back and wait for somebody to decide."""
+    with room.store.read() as connection:
+        return [one["version"] for one in held_back(connection, 10)]
+
+
+def merged_away(room: Room, memory_id: str) -> None:
+    """Let a memory be merged into another, so that it is read no more."""
+    report = Report(2, {}, (Merge("m1", (memory_id,), "same_content", 1.0),))
+    with room.store.write() as connection:
+        audit = store_audit(connection, user_id="ana", on=ON, report=report, now=NOW, new_id=lambda: uuid4().hex)
+        assert apply(connection, audit, NOW) == [memory_id]
+
+
+def test_a_version_that_was_held_back_does_not_hold_in_its_place(sunday: Room) -> None:
+    reflect(sunday.store, saying(*ALL))
+    again(sunday.store, saying(*TWO))
+    made_with_a_fourth(sunday)
+    assert heads(sunday.store) == [3]
+    forgets(sunday, "m4")
+    assert (heads(sunday.store), waiting(sunday)) == ([1], [])
+
+
+def test_a_version_that_somebody_rolled_back_from_does_not_hold_in_its_place(sunday: Room) -> None:
+    reflect(sunday.store, saying(*ALL))
+    again(sunday.store, saying(*ALL))
+    with sunday.store.write() as connection:
+        roll_back(connection, user_id="ana", kind="daily", on=ON, version=1, actor="ben", because="cruel", now=NOW)
+    made_with_a_fourth(sunday)
+    assert heads(sunday.store) == [3]
+    forgets(sunday, "m4")
+    assert heads(sunday.store) == [1]
+    assert row_of(sunday.store).reflection_id == versions(sunday.store)[0].id
+
+
+def test_of_several_versions_that_held_the_last_one_holds_again(sunday: Room) -> None:
+    reflect(sunday.store, saying(*ALL))
+    again(sunday.store, saying(*ALL))
+    made_with_a_fourth(sunday)
+    assert heads(sunday.store) == [3]
+    forgets(sunday, "m4")
+    assert heads(sunday.store) == [2]
+
+
+def test_a_version_that_was_held_back_holds_where_it_is_all_that_is_left(sunday: Room) -> None:
+    remember(sunday.store, "ana", "m4", "2026-11-22T11:00:00Z", "the tree", 0.9)
+    reflect(sunday.store, saying(*ALL))
+    merged_away(sunday, "m4")
+    again(sunday.store, saying(*TWO))
+    assert (heads(sunday.store), waiting(sunday)) == ([1], [2])
+    forgets(sunday, "m4")
+    assert (heads(sunday.store), waiting(sunday)) == ([2], [])
+    assert (row_of(sunday.store).state, row_of(sunday.store).reason) == ("done", None)
+
+
+def test_what_was_held_back_still_waits_where_only_an_older_version_goes(sunday: Room) -> None:
+    remember(sunday.store, "ana", "m4", "2026-11-22T11:00:00Z", "the tree", 0.9)
+    reflect(sunday.store, saying(*ALL))
+    merged_away(sunday, "m4")
+    again(sunday.store, saying(*ALL))
+    again(sunday.store, saying(*TWO))
+    assert (heads(sunday.store), waiting(sunday)) == ([2], [3])
+    forgets(sunday, "m4")
+    assert [one.version for one in versions(sunday.store)] == [2, 3]
+    assert (heads(sunday.store), waiting(sunday)) == ([2], [3])
+
+
+def new_on_monday(room: Room, *said: tuple[str, str]) -> None:
+    """Let there be new memories since Sunday's daily: an id and a text each."""
+    for memory_id, text in said:
+        remember(room.store, "ana", memory_id, MONDAY.isoformat(), text, 0.9)
+
+
+def ask_what_is_new(room: Room, request: str) -> None:
+    """Let an adaptive reflection be due, under a name of its own."""
+    look(room.store, ADAPTIVE, MONDAY, 3)
+    number = timedelta(minutes=len(rows(room.store, ledger)))
+    assert place(room.store, ADAPTIVE, Wish(request, ("ana",), None), MONDAY + number, 3) == []
+
+
+def what_is_new(room: Room) -> list[list[str]]:
+    """Make the adaptive reflections that are due; returns what each was shown."""
+    model = FakeModel(by_rules)
+    found = run_cohort(room.store, model, kind=ADAPTIVE, run_id=uuid4().hex, clock=FixedClock(NOW + timedelta(days=1)))
+    assert {one.outcome for one in found} <= {"done"}
+    return [[source.text for source in asked.evidence] for asked in model.asked]
+
+
+def test_a_reflection_on_what_was_new_is_made_anew_of_what_is_left_and_the_next_ones_come(room: Room) -> None:
+    night(room, "daily")
+    new_on_monday(room, ("n1", f"again {M1}"), ("n2", "Ana has a new garden by the sea"))
+    ask_what_is_new(room, "first")
+    assert what_is_new(room) == [[f"again {M1}", "Ana has a new garden by the sea"]]
+    new_on_monday(room, ("n3", "Ana planted seven roses there"))
+    ask_what_is_new(room, "second")
+    assert what_is_new(room) == [["Ana planted seven roses there"]]
+    done = forgets(room, "n1")
+    assert [kind for kind, _ in done.again] == ["adaptive"]
+    # Nothing of what another one has read since.
+    assert what_is_new(room) == [["Ana has a new garden by the sea"]]
+    new_on_monday(room, ("n4", "Ana waits for the first of them"))
+    ask_what_is_new(room, "third")
+    assert what_is_new(room) == [["Ana waits for the first of them"]]
+    assert {row["state"] for row in rows(room.store, ledger) if row["kind"] == "adaptive"} == {"done"}
+
+
+def test_what_was_new_is_read_by_the_next_one_where_that_is_due_already(room: Room) -> None:
+    night(room, "daily")
+    new_on_monday(room, ("n1", f"again {M1}"), ("n2", "Ana has a new garden by the sea"))
+    ask_what_is_new(room, "first")
+    what_is_new(room)
+    new_on_monday(room, ("n3", "Ana planted seven roses there"))
+    ask_what_is_new(room, "second")
+    assert forgets(room, "n1").again == []
+    assert what_is_new(room) == [["Ana has a new garden by the sea", "Ana planted seven roses there"]]
+    told = [(row["state"], row["reason"]) for row in rows(room.store, ledger) if row["kind"] == "adaptive"]
+    assert sorted(told, key=str) == [("done", None), ("skipped", "nothing_new")]
+
+
+def test_where_nothing_new_is_left_no_reflection_on_it_is_made(room: Room) -> None:
+    night(room, "daily")
+    new_on_monday(room, ("n1", f"again {M1}"))
+    ask_what_is_new(room, "first")
+    what_is_new(room)
+    new_on_monday(room, ("n2", "Ana has a new garden by the sea"))
+    assert forgets(room, "n1").again == []
+    (row,) = (row for row in rows(room.store, ledger) if row["kind"] == "adaptive")
+    assert (row["state"], row["reason"]) == ("skipped", "nothing_new")
+    ask_what_is_new(room, "second")
+    assert what_is_new(room) == [["Ana has a new garden by the sea"]]
+
+
 def test_what_was_made_later_is_marked_to_be_looked_at(room: Room) -> None:
     night(room, "daily")
     say(room.store, "ana", "2026-11-23T13:00:00Z", "The interview went well, I am so happy", prefix="c2")
@@ -182,15 +344,13 @@ def test_what_was_made_later_is_marked_to_be_looked_at(room: Room) -> None:
 
 
 def test_sentences_with_sources_left_lose_this_one_and_stay(room: Room) -> None:
-    learning = {"user_id": "ana", "saga_id": "s", "source": "conversation:c", "domain": "d", "confidence": 0.9}
-    learning |= {"importance": 0.9, "model": "x", "created_at": NOW}
     question = {"user_id": "ana", "on": ON, "topic": "t", "priority": 1, "state": "pending", "available_at": NOW}
     question |= {"expires_at": NOW, "created_at": NOW, "model": "x"}
     with room.store.write() as connection:
         for number, evidence in enumerate((["memory:m1"], ["memory:m1", "memory:m2"], ["memory:m2"])):
             connection.execute(
                 insert(learnings).values(
-                    learning
+                    LEARNING
                     | {"id": f"l{number}", "content": f"{number}", "evidence": evidence}
                     | {"citations": [{"source": one, "quote": f"of {one}", "start": 0, "end": 1} for one in evidence]}
                 )
@@ -201,7 +361,7 @@ def test_sentences_with_sources_left_lose_this_one_and_stay(room: Room) -> None:
                 )
             )
         connection.execute(
-            insert(learnings).values(learning | {"id": "l3", "content": f"so {M1}!", "evidence": ["memory:m2"]})
+            insert(learnings).values(LEARNING | {"id": "l3", "content": f"so {M1}!", "evidence": ["memory:m2"]})
         )
     done = forgets(room)
     left = {row["id"]: row["evidence"] for row in rows(room.store, learnings)}
@@ -215,21 +375,110 @@ def test_sentences_with_sources_left_lose_this_one_and_stay(room: Room) -> None:
     assert (done.deleted["learnings"], done.changed["learnings"]) == (2, 1)
 
 
+def learned(room: Room, *said: tuple[str, list[str]], **changes: Any) -> None:
+    """Let something be learned: a text, and what it rests on. Their ids are l0, l1 and so on."""
+    with room.store.write() as connection:
+        for number, (text, evidence) in enumerate(said):
+            row = LEARNING | {"id": f"l{number}", "content": text, "evidence": evidence} | changes
+            connection.execute(insert(learnings).values(row))
+
+
+def left(room: Room, table: Any) -> list[str]:
+    """Return the ids in a table."""
+    return [row["id"] for row in rows(room.store, table)]
+
+
+def test_a_short_memory_takes_no_sentence_with_it_that_only_has_its_letters(room: Room) -> None:
+    remember(room.store, "ana", "m9", "2026-11-22T10:20:00Z", "ok", 0.1)
+    learned(
+        room, ("Ana no longer smokes.", ["memory:m2"]), ("Ana is ok with it.", ["memory:m2"]), ("OK!", ["memory:m2"])
+    )
+    titles = ("Go look at the lake with Ana", "ok")
+    with room.store.write() as connection:
+        for number, title in enumerate(titles):
+            goal = GOAL | {"id": f"g{number}", "title": title, "origin": "conversation:c", "evidence": []}
+            connection.execute(insert(goals).values(goal))
+    forgets(room, "m9")
+    # Only what says nothing else repeats it.
+    assert (left(room, learnings), left(room, goals)) == (["l0", "l1"], ["g0"])
+
+
+@pytest.mark.parametrize(
+    ("memory", "repeated"),
+    [
+        ("I moved\nto Porto  with Eva", "So: i moved to Porto with Eva."),
+        ("Ana’s café is at the pier", "Ana's CAFE\u0301 is at the pier, she says"),
+        ("Ana’s sea\u00adside room", "She loves Ana's seaside room"),
+        ("seaside room of Ana", "She loves the sea\u00adside\ufe0f room of Ana"),
+        ("我住在上海的外滩旁边", "她说我住在上海的外滩旁边"),
+    ],
+)
+def test_a_sentence_that_repeats_it_goes_however_it_is_written(room: Room, memory: str, repeated: str) -> None:
+    remember(room.store, "ana", "m9", "2026-11-22T10:20:00Z", memory, 0.1)
+    learned(room, (repeated, ["memory:m9", "memory:m2"]), ("Ana loves Porto", ["memory:m9", "memory:m2"]))
+    forgets(room, "m9")
+    assert left(room, learnings) == ["l1"]
+
+
+def test_a_saga_is_left_alone_whose_words_only_have_the_letters_of_a_short_memory(room: Room) -> None:
+    night(room, "daily")
+    before = {row["id"]: row["input"] for row in rows(room.store, sagas)}
+    remember(room.store, "ana", "m9", "2026-11-23T10:20:00Z", "e", 0.1)
+    done = forgets(room, "m9")
+    assert before
+    assert {row["id"]: row["input"] for row in rows(room.store, sagas)} == before
+    assert done.changed["sagas"] == 0
+
+
+def test_a_learning_without_evidence_goes_with_what_it_was_learned_from(room: Room) -> None:
+    night(room, "daily")
+    (daily,) = versions(room.store)
+    with room.store.write() as connection:
+        connection.execute(learnings.delete())
+    learned(room, ("Ana sails.", []))
+    with room.store.write() as connection:
+        hers = LEARNING | {"id": "l1", "content": "Ana rows.", "evidence": [], "source": f"reflection:{daily.id}"}
+        connection.execute(insert(learnings).values(hers))
+    forgets(room)
+    assert left(room, learnings) == ["l0"]
+
+
+def test_an_audit_counts_the_tags_of_an_answer_no_more(room: Room) -> None:
+    said = {"a1": ["Seropositive", "tea"], "a2": ["tea"], "a3": ["tea"]}
+    with room.store.write() as connection:
+        for number, (answer, tags) in enumerate(said.items()):
+            row: dict[str, Any] = {
+                "id": answer,
+                "user_id": "ana",
+                "kind": "relationship_answer",
+                "content": f"{answer} " * 5,
+            }
+            # The last one was given long before.
+            row |= {"importance": 0.5, "at": NOW - timedelta(days=number * 20), "tags": tags}
+            connection.execute(insert(memories).values(row))
+    saturday = NOW + timedelta(days=6)
+    night(room, "relationship_answer_audit", at=saturday)
+    assert [row["tags"] for row in rows(room.store, answer_audits)] == [{"seropositive": 1, "tea": 2}]
+    forgets(room, "a3")
+    assert [row["tags"] for row in rows(room.store, answer_audits)] == [{"seropositive": 1, "tea": 2}]
+    assert forgets(room, "a1").changed["answer_audits"] == 1
+    assert [row["tags"] for row in rows(room.store, answer_audits)] == [{"tea": 1}]
+
+
 def test_a_goal_goes_with_the_last_that_asked_for_it(room: Room) -> None:
     night(room, "daily")
     (daily,) = versions(room.store)
     with room.store.write() as connection:
         connection.execute(goals.delete())
-        row = {"user_id": "ana", "description": "d", "priority": 0.5, "state": "active", "created_at": NOW}
         hers = f"reflection:{daily.id}"
         for number, origins in enumerate(([hers], [hers, "conversation:c"], ["conversation:c"])):
             connection.execute(
                 insert(goals).values(
-                    row | {"id": f"g{number}", "title": "t", "origin": origins[0], "evidence": origins[1:]}
+                    GOAL | {"id": f"g{number}", "title": "t", "origin": origins[0], "evidence": origins[1:]}
                 )
             )
         connection.execute(
-            insert(goals).values(row | {"id": "g3", "title": M1, "origin": "conversation:c", "evidence": []})
+            insert(goals).values(GOAL | {"id": "g3", "title": M1, "origin": "conversation:c", "evidence": []})
         )
     forgets(room)
     assert {one["id"]: (one["origin"], one["evidence"]) for one in rows(room.store, goals)} == {

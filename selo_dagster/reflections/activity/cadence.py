@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -20,6 +20,7 @@ from selo_dagster.people.history import chunked, zones_of
 from selo_dagster.people.local_days import Zones, date_at, window
 from selo_dagster.reflections.activity.level import DEFAULT_S, KEPT, USUAL, Level, adapted, kept, level_of
 from selo_dagster.reflections.tables import reflection_cadences, reflections
+from selo_dagster.reflections.tables import reflection_sources as sources
 from selo_dagster.resources.guard import resource_factor
 from selo_dagster.store.types import instant_text
 from selo_dagster.store.upsert import insert_missing
@@ -178,11 +179,20 @@ def move_read(connection: Connection, user_id: str, upto: int) -> None:
 
     What came after it stays unread, also if it came while this was being read.
     """
+    _set_read(connection, user_id, lambda read_seq: max(read_seq, upto))
+
+
+def move_back(connection: Connection, user_id: str, first: int) -> None:
+    """Say that everything of a person from `first` in the stream on is unread again, in the caller's transaction."""
+    _set_read(connection, user_id, lambda read_seq: min(read_seq, first - 1))
+
+
+def _set_read(connection: Connection, user_id: str, moved: Callable[[int], int]) -> None:
     # The lock first: whoever feeds the cadence meanwhile must be seen by the look at the stream below.
     row = connection.execute(select(cadences).where(cadences.c.user_id == user_id).with_for_update()).one_or_none()
     if row is None:
         return
-    read_seq = max(row.read_seq, upto)
+    read_seq = moved(row.read_seq)
     unread = connection.execute(select(func.min(events.c.at).label("at")).where(is_news(user_id, read_seq))).scalar()
     zones = zones_of(connection, [user_id]).get(user_id, ())
     connection.execute(
@@ -194,3 +204,18 @@ def move_read(connection: Connection, user_id: str, upto: int) -> None:
             due_at=due_at(unread, row.interval_s, zones) if zones else None,
         )
     )
+
+
+def first_read(connection: Connection, user_id: str, reflection_ids: Sequence[str]) -> int | None:
+    """Return the number of the first event that these reflections have read and no daily has; None: there is none."""
+    found = [
+        first
+        for part in chunked(reflection_ids)
+        for first in connection.execute(
+            select(func.min(events.c.seq))
+            .join(sources, and_(sources.c.source == events.c.origin, sources.c.source_id == events.c.ref))
+            .where(sources.c.reflection_id.in_(part), is_news(user_id, 0))
+        ).scalars()
+        if first is not None
+    ]
+    return min(found, default=None)

@@ -78,14 +78,15 @@ def audited(connection: Connection, user_ids: Sequence[str], end: datetime) -> d
     return {user: _report(rows[user]) for user in user_ids}
 
 
-def _report(answers: list[Any]) -> Report:
-    tags = Counter(tag for row in answers for tag in _tags(row))
-    return Report(len(answers), dict(sorted(tags.items())), tuple(_merges(answers)))
-
-
-def _tags(row: Any) -> set[str]:
+def tags_of(row: Any) -> set[str]:
+    """Return the tags of an answer as they are counted: in small letters, without the one that all carry."""
     stored = row.tags if isinstance(row.tags, list) else []
     return {tag.strip().casefold() for tag in stored if isinstance(tag, str) and tag.strip()} - {ANSWER_KIND}
+
+
+def _report(answers: list[Any]) -> Report:
+    tags = Counter(tag for row in answers for tag in tags_of(row))
+    return Report(len(answers), dict(sorted(tags.items())), tuple(_merges(answers)))
 
 
 def _merges(answers: list[Any]) -> list[Merge]:
@@ -105,7 +106,7 @@ def _merges(answers: list[Any]) -> list[Merge]:
 
 def _likeness(one: Any, other: Any) -> float:
     """Return how alike two answers are, 0-1; answers on different topics are not alike, whatever their words."""
-    if _tags(one) and _tags(other) and not _tags(one) & _tags(other):
+    if tags_of(one) and tags_of(other) and not tags_of(one) & tags_of(other):
         return 0.0
     ours, theirs = _words(one.text), _words(other.text)
     if ours == theirs:

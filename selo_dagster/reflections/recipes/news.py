@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, exists, select
 
 from selo_dagster.memory.stream import position
 from selo_dagster.memory.tables import events, messages
@@ -19,6 +19,7 @@ from selo_dagster.reflections.recipes.former import earlier_texts
 from selo_dagster.reflections.recipes.sources import EARLIER, as_source, by_ids, columns_of
 from selo_dagster.reflections.settle import Nothing
 from selo_dagster.reflections.states import UNCHANGED, Reason
+from selo_dagster.reflections.tables import reflection_sources, reflections
 
 MOST: Final = 200
 """Events of one person that one reflection reads at most; the others stay unread for the next."""
@@ -44,7 +45,7 @@ def news(given: Gathering) -> dict[int, Material | Nothing]:
 def _material(given: Gathering, one: Claim, read_seq: int, upto: int) -> Material | Nothing:
     rows = given.connection.execute(
         select(events.c.seq, events.c.origin, events.c.ref, events.c.at)
-        .where(is_news(one.user_id, read_seq), events.c.seq <= upto)
+        .where(is_news(one.user_id, read_seq), events.c.seq <= upto, ~_read_before(one))
         .order_by(events.c.seq)
         .limit(MOST + 1)
     ).all()
@@ -80,6 +81,21 @@ def _material(given: Gathering, one: Claim, read_seq: int, upto: int) -> Materia
         earlier=earlier_texts(given.connection, one.user_id, end, EARLIER),
         with_dates=True,
         read_upto=upto,
+    )
+
+
+def _read_before(one: Claim) -> ColumnElement[bool]:
+    """Return the condition on an event that a reflection of this kind has read it.
+
+    Where one was deleted, what others have read since is counted as unread with what that one had read.
+    """
+    return exists().where(
+        reflection_sources.c.source == events.c.origin,
+        reflection_sources.c.source_id == events.c.ref,
+        reflection_sources.c.use.in_(("cited", "read")),
+        reflections.c.id == reflection_sources.c.reflection_id,
+        reflections.c.user_id == one.user_id,
+        reflections.c.kind == one.kind,
     )
 
 
