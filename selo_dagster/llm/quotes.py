@@ -200,12 +200,14 @@ def _apart(text: str, at: list[int], place: int, start: int, end: int) -> bool:
         return True
     if at[place - 1] == at[place]:
         return False
-    if not _joined(text[_base(text, place - 1)], text[place]):
+    # What a row of marks stands on is looked for at its end only: there may be a great many.
+    after = text[place]
+    if not _belongs_to_the_one_before(after) and not _joined(text[_base(text, place - 1)], after):
         return True
     if end - start < LONGEST_WORD:
         return False
     run = text[start : start + LONGEST_WORD] if place == start else text[end - LONGEST_WORD : end]
-    return all(map(_belongs_to_the_one_before if _belongs_to_the_one_before(text[place]) else _is_of_a_word, run))
+    return all(map(_belongs_to_the_one_before if _belongs_to_the_one_before(after) else _is_of_a_word, run))
 
 
 def _base(text: str, place: int) -> int:

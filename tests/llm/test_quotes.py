@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import unicodedata
 from collections.abc import Callable
 from typing import Literal
@@ -188,21 +187,24 @@ def test_a_word_more_less_or_other_is_not_found(words: list[str], data: st.DataO
     assert find(changed, text) is None
 
 
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
-    ("quote", "text"),
+    ("quote", "unit", "stands"),
     [
-        ("ab " * 60 + "c", "ab " * 8_000),
-        ("a" * 199 + "b", "a" * 24_000),
-        ("e" + "\u0301\u0323" * 90, "e" + "\u0301\u0323" * 12_000),
-        ("\u0301" * 199, "\u0301" * 24_000),
-        ("- " * 99 + "x", "- " * 12_000),
-        ("ﷺ" * 20, "ﷺ" * 6_000),
+        ("ab " * 60 + "c", "ab ", False),
+        ("a" * 199 + "b", "a", False),
+        ("e" + "\u0301\u0323" * 90, "\u0301\u0323", True),
+        ("\u0301" * 199, "\u0301", True),
+        ("\u0301" * 20, "\u0301", False),
+        ("\u0301" * 20 + "b", "\u0301", False),
+        ("\u1161" * 20, "\u1161", False),
+        ("- " * 99 + "x", "- ", False),
+        ("ﷺ" * 20, "ﷺ", True),
     ],
 )
-def test_nothing_takes_long(quote: str, text: str) -> None:
-    started = time.perf_counter()
-    find(quote, text)
-    assert time.perf_counter() - started < 2
+def test_nothing_takes_longer_than_its_length(quote: str, unit: str, stands: bool) -> None:
+    text = "e" + unit * (100_000 // len(unit))
+    assert (find(quote, text) is not None) is stands
 
 
 def test_the_bound_on_letters_is_what_it_says() -> None:
