@@ -167,7 +167,8 @@ class Text:
         while start >= 0:
             end = start + len(wanted)
             if _apart(text, at, start, start, end) and _apart(text, at, end, start, end):
-                return Span(at[start], self._end_of(max(at[_base(text, end - 1) : end]) + 1))
+                # Marks that were put in order stand in another one there.
+                return Span(min(at[start:end]), self._end_of(max(at[start:end]) + 1))
             start = text.find(wanted, start + 1)
         return None
 

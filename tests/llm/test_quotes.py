@@ -81,6 +81,8 @@ def test_other_words_are_not(name: str) -> None:
         ("❤ you", "I ❤\ufe0f you", "❤\ufe0f you"),
         ("love ❤", "love ❤\ufe0f", "love ❤\ufe0f"),
         ("x" * 40, "x" * 100, "x" * 40),
+        ("\u0301\u0323", "\u0301\u0323\u00a8\u30ab.", "\u0301\u0323"),
+        ("\u0323\u0301 and", "\u0301\u0323 and more", "\u0301\u0323 and"),
     ],
 )
 def test_the_passage_is_the_sources_own_text(quote: str, text: str, passage: str) -> None:
