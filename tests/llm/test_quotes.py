@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from selo_dagster.llm.quotes import LEAST_CHARACTERS, Text, find, folded, weighs
+from selo_dagster.llm.quotes import LEAST_CHARACTERS, Text, find, folded, says, weighs
 
 TEXT = "On Sunday she said:\n“I’m not going to sell  the house – not yet…”, and he laughed."
 
@@ -83,6 +83,7 @@ def test_other_words_are_not(name: str) -> None:
         ("x" * 40, "x" * 100, "x" * 40),
         ("\u0301\u0323", "\u0301\u0323\u00a8\u30ab.", "\u0301\u0323"),
         ("\u0323\u0301 and", "\u0301\u0323 and more", "\u0301\u0323 and"),
+        ("I love you", "I lo\u2800ve\u3164 you", "I lo\u2800ve\u3164 you"),
     ],
 )
 def test_the_passage_is_the_sources_own_text(quote: str, text: str, passage: str) -> None:
@@ -121,10 +122,44 @@ def test_a_few_words_or_some_letters_are_enough(quote: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "quote", ["she went", "yes", "I am", "我今", "a\u200b b\u200b", "\u200b \u200b \u200b \u200b", "", "— — "]
+    "quote",
+    [
+        "she went",
+        "yes",
+        "I am",
+        "我今",
+        "a\u200b b\u200b",
+        "\u200b \u200b \u200b \u200b",
+        "",
+        "— — ",
+        "- - -",
+        "… … … I",
+        "? ! . the",
+        "I, (am) …… !!!!!!",
+        "「「「我」」」",
+        "\u3164 \u3164 \u3164",
+        "I \u2800 \u2800 \u2800",
+    ],
 )
 def test_less_is_not(quote: str) -> None:
     assert not Text("something else altogether").substantial(quote)
+
+
+@pytest.mark.parametrize(
+    "quote", ["1 2 3", "… she went home …", "«αυτό ήταν όλο»", "「我今天去」", "هذا كل شيء", "नमस्ते मेरे दोस्त", "🙂🙂🙂🙂"]
+)
+def test_words_and_letters_of_any_script_are_enough(quote: str) -> None:
+    assert Text("something else altogether").substantial(quote)
+
+
+def test_punctuation_around_words_counts_where_the_source_has_it() -> None:
+    assert Text("so ............ I left").substantial("............ I")
+    assert not Text("and I left").substantial("............ I")
+
+
+def test_a_text_says_something_if_it_has_a_letter_or_digit_that_can_be_seen() -> None:
+    assert [one for one in ("a", " . 我", "٣", "🙂 ok", "ㄱ") if not says(one)] == []
+    assert [one for one in ("", " .", "🙂", "\u200b", "\u2800", "\u3164\u115f\u1160\uffa0", "— …") if says(one)] == []
 
 
 @pytest.mark.parametrize(("quote", "text"), [("ok", "ok"), ("ok", " OK. "), ("🙂", "🙂"), ("?", "?")])
