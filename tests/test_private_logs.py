@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 
@@ -15,12 +16,13 @@ from selo_dagster.private_logs import keep_logs_private
 
 SECRET = "sk-" + "proj-abcdefghijklmnop1234567890"
 MAIL = "ana@example.com"
+CARD = "4111111111111111"
 
 
 @pytest.fixture
 def written() -> Iterator[io.StringIO]:
     """What a handler of somebody else's writes, that was added after the logs were made private."""
-    before = logging.getLogRecordFactory()
+    before, before_record = logging.getLogRecordFactory(), logging.Logger.makeRecord
     keep_logs_private()
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -30,6 +32,7 @@ def written() -> Iterator[io.StringIO]:
     yield stream
     root.removeHandler(handler)
     logging.setLogRecordFactory(before)
+    logging.Logger.makeRecord = before_record  # type: ignore[method-assign]
 
 
 def test_a_message_and_its_arguments_lose_what_is_private(written: io.StringIO) -> None:
@@ -85,10 +88,93 @@ def test_a_handler_that_reads_the_arguments_still_finds_them(written: io.StringI
     assert written.getvalue() == ""
 
 
+class Told:
+    """Something that says of itself what nobody may read in a log."""
+
+    def __init__(self, said: str, shown: str) -> None:
+        self.said, self.shown = said, shown
+
+    def __str__(self) -> str:
+        if not self.said:
+            raise ValueError(MAIL)
+        return self.said
+
+    def __repr__(self) -> str:
+        return self.shown
+
+
+@pytest.mark.parametrize(
+    "logged",
+    [
+        ("mail %s %s", MAIL),
+        ("%d rows", MAIL),
+        ("%s of %d", Told("nobody", f"<{MAIL}>"), "x"),
+        ("%(who)s %(what)s", {"who": MAIL, MAIL: 1}),
+        (f"of {MAIL}", 1),
+        (f"%s {SECRET}", "a", CARD),
+        ("%s %s", int(CARD)),
+    ],
+)
+@pytest.mark.usefixtures("written")
+def test_what_cannot_be_formatted_is_told_of_without_what_is_private(
+    capsys: pytest.CaptureFixture[str], logged: tuple[object, ...]
+) -> None:
+    stream = io.StringIO()
+    made = logging.getLogger("a").makeRecord("a", logging.WARNING, "", 0, logged[0], logged[1:], None)
+    # Not through the logger: a handler of pytest's raises what others tell.
+    logging.StreamHandler(stream).handle(made)
+    told = stream.getvalue() + capsys.readouterr().err
+    assert "--- Logging error ---" in told
+    assert not [one for one in (MAIL, SECRET, CARD) if one in told]
+
+
+def test_what_cannot_say_what_it_is_is_told_of_by_its_class(written: io.StringIO) -> None:
+    logging.getLogger("a").warning("%s came", Told("", "fine"))
+    logging.getLogger("a").warning("%r came", Told("", MAIL))
+    assert written.getvalue().splitlines() == ["WARNING a <Told> came", "WARNING a '<Told>' came"]
+
+
+@pytest.mark.parametrize(
+    ("form", "told"), [("%d of it", "[card] of it"), ("%.2f of it", "[card].00 of it"), ("%s of it", "[card] of it")]
+)
+@pytest.mark.parametrize("number", [Decimal(CARD), int(CARD)], ids=["decimal", "whole"])
+def test_a_number_that_is_private_is_hidden_in_whatever_form_it_is_logged(
+    written: io.StringIO, form: str, told: str, number: Decimal | int
+) -> None:
+    logging.getLogger("a").warning(form, number)
+    assert written.getvalue() == f"WARNING a {told}\n"
+
+
+def test_the_fields_that_a_logger_adds_lose_what_is_private(written: io.StringIO) -> None:
+    def record(logger: logging.Logger, **extra: object) -> logging.LogRecord:
+        return logger.makeRecord("a", logging.INFO, "", 0, "said", (), None, extra=extra)
+
+    class Loggers(logging.Logger):
+        """A class of loggers of somebody else's."""
+
+    went = object()
+    for logger in (logging.getLogger("a"), logging.getLogger(), Loggers("a")):
+        made = record(logger, mail=MAIL, of={"key": SECRET}, broke=KeyError(MAIL), rows=7, went=went)
+        assert vars(made).items() >= {"mail": "[email]", "rows": 7, "went": went}.items()
+        assert not [one for one in (MAIL, SECRET) if one in f"{made.__dict__}"]
+    logging.getLogger("a").warning("went", extra={"mail": MAIL})
+    assert written.getvalue() == "WARNING a went\n"
+
+
+def test_the_objects_that_dagster_reads_back_from_a_record_stay_what_they_are(written: io.StringIO) -> None:
+    event = Told(MAIL, MAIL)
+    made = logging.getLogger("dagster").makeRecord(
+        "dagster", logging.INFO, "", 0, "said", (), None, extra={"dagster_event": event}
+    )
+    assert vars(made)["dagster_event"] is event
+    assert written.getvalue() == ""
+
+
 def test_doing_it_again_changes_nothing(written: io.StringIO) -> None:
-    factory = logging.getLogRecordFactory()
+    factory, making = logging.getLogRecordFactory(), logging.Logger.makeRecord
     keep_logs_private()
     assert logging.getLogRecordFactory() is factory
+    assert logging.Logger.makeRecord is making
     assert written.getvalue() == ""
 
 

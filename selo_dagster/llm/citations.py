@@ -71,6 +71,7 @@ class Sources:
         self._texts = texts
         self._told = told
         self._ready: dict[str, Text] = {}
+        self._ready_as_told: dict[str, Text] = {}
 
     def __contains__(self, alias: object) -> bool:
         """Tell whether an alias was shown."""
@@ -88,9 +89,7 @@ class Sources:
             return QUOTE_MISSING
         if len(cited.quote) > LONGEST_QUOTE:
             return QUOTE_TOO_LONG
-        text = self._ready.get(cited.source)
-        if text is None:
-            text = self._ready[cited.source] = Text(self._texts[cited.source])
+        text = _prepared(cited.source, self._texts, self._ready)
         if not text.substantial(cited.quote) and not self._is_all_that_was_told(cited):
             return QUOTE_TOO_SHORT
         found = text.find(cited.quote)
@@ -110,14 +109,17 @@ class Sources:
         """
         quote = str(cited.quote)
         whole = longest_piece(quote)
-        told = self._told.get(cited.source)
-        if told is None or Text(told).find(quote) is None:
+        told = self._as_told(cited.source)
+        if told is None or told.find(quote) is None:
             return [whole]
         return [whole, *sorted((whole[begin:end] for begin, end in parts_of(whole)), key=len, reverse=True)]
 
     def _is_all_that_was_told(self, cited: Citation) -> bool:
-        told = self._told.get(cited.source)
-        return told is not None and Text(told).substantial(str(cited.quote))
+        told = self._as_told(cited.source)
+        return told is not None and told.substantial(str(cited.quote))
+
+    def _as_told(self, alias: str) -> Text | None:
+        return _prepared(alias, self._told, self._ready_as_told) if alias in self._told else None
 
     def held(self, citations: Iterable[Citation]) -> tuple[tuple[Passage, ...], tuple[str, ...]]:
         """Return the passages of citations that hold, each once, and the codes of those that do not."""
@@ -132,6 +134,13 @@ class Sources:
         if not passages and not codes:
             codes[EVIDENCE_MISSING] = None
         return tuple(passages)[:MOST_CITATIONS], tuple(codes)
+
+
+def _prepared(alias: str, texts: Mapping[str, str], ready: dict[str, Text]) -> Text:
+    text = ready.get(alias)
+    if text is None:
+        text = ready[alias] = Text(texts[alias])
+    return text
 
 
 def resting_on(passages: Iterable[Passage], named: Callable[[str], str]) -> dict[str, list[Any]]:

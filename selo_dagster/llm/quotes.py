@@ -10,7 +10,10 @@ from typing import Final, NamedTuple
 
 LEAST_WORDS: Final = 3
 LEAST_CHARACTERS: Final = 12
-"""A quote has so many words or so many characters, or is the whole of a source that has fewer."""
+"""A quote has so many words or so many characters, or is the whole of a source that has fewer.
+
+A word has a letter or a digit. Punctuation at the edges counts only where the source has it too.
+"""
 
 WIDE_COUNTS: Final = 3
 """Characters for which a wide one counts: four Chinese ones say as much as a few words."""
@@ -22,6 +25,9 @@ MOST_MARKS: Final = 30
 """Marks on one letter (Unicode's stream-safe bound); more are no writing, and stay as they stand."""
 
 _MARKS: Final = dict.fromkeys("'\"`´‘’‚‛“”„‟«»‹›′″ʼ「」『』＂＇", "'") | dict.fromkeys("−", "-")
+
+_BLANKS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters, marks and signs that are drawn as nothing."""
 
 
 class Span(NamedTuple):
@@ -88,7 +94,7 @@ def _fold(character: str) -> str:
     if character.isspace() or category in {"Cc", "Zs", "Zl", "Zp"}:
         return " "
     # Variation selectors choose between pictures of one sign; U+FFFD stands for what could not be shown at all.
-    if category[0] == "C" or "\ufe00" <= character <= "\ufe0f" or character == "\ufffd":
+    if category[0] == "C" or "\ufe00" <= character <= "\ufe0f" or character == "\ufffd" or character in _BLANKS:
         return ""
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
     # An accent that stands alone is decomposed to one on a space.
@@ -131,10 +137,11 @@ class Text:
 
     def substantial(self, quote: str) -> bool:
         """Tell whether a quote is long enough to say where it comes from, or is the whole text."""
-        if quote.isprintable() and len(quote.split()) >= LEAST_WORDS:
+        if quote.isascii() and _has_words(quote):
             return True
         quote = folded(quote).text
-        return weighs(quote) or _bare(quote) == _bare(self.folded.text)
+        bare = _bare(quote)
+        return weighs(bare) or (weighs(quote) and self._of(quote) is not None) or bare == _bare(self.folded.text)
 
     def _as_it_is(self, quote: str) -> Span | None:
         start = self.text.find(quote)
@@ -167,7 +174,8 @@ class Text:
         while start >= 0:
             end = start + len(wanted)
             if _apart(text, at, start, start, end) and _apart(text, at, end, start, end):
-                return Span(at[start], self._end_of(max(at[_base(text, end - 1) : end]) + 1))
+                # Marks that were put in order stand in another one there.
+                return Span(min(at[start:end]), self._end_of(max(at[start:end]) + 1))
             start = text.find(wanted, start + 1)
         return None
 
@@ -200,12 +208,14 @@ def _apart(text: str, at: list[int], place: int, start: int, end: int) -> bool:
         return True
     if at[place - 1] == at[place]:
         return False
-    if not _joined(text[_base(text, place - 1)], text[place]):
+    # What a row of marks stands on is looked for at its end only: there may be a great many.
+    after = text[place]
+    if not _belongs_to_the_one_before(after) and not _joined(text[_base(text, place - 1)], after):
         return True
     if end - start < LONGEST_WORD:
         return False
     run = text[start : start + LONGEST_WORD] if place == start else text[end - LONGEST_WORD : end]
-    return all(map(_belongs_to_the_one_before if _belongs_to_the_one_before(text[place]) else _is_of_a_word, run))
+    return all(map(_belongs_to_the_one_before if _belongs_to_the_one_before(after) else _is_of_a_word, run))
 
 
 def _base(text: str, place: int) -> int:
@@ -225,13 +235,21 @@ def _is_of_a_word(sign: str) -> bool:
 
 def weighs(quote: str) -> bool:
     """Tell whether a quote has words or characters enough; signs that cannot be seen are not to be in it."""
-    words = quote.split()
-    if len(words) >= LEAST_WORDS:
+    if _has_words(quote):
         return True
-    signs = "".join(words)
+    signs = "".join(quote.split())
     if signs.isascii():
         return len(signs) >= LEAST_CHARACTERS
     return sum(map(_weight, signs)) >= LEAST_CHARACTERS
+
+
+def _has_words(quote: str) -> bool:
+    return sum(any(map(str.isalnum, word)) for word in quote.split()) >= LEAST_WORDS
+
+
+def says(text: str) -> bool:
+    """Tell whether a text has a letter or digit, of any script, that can be seen: else there are no words in it."""
+    return any(sign.isalnum() for character in text for sign in _fold(character))
 
 
 def _weight(sign: str) -> int:

@@ -247,7 +247,8 @@ def settle_rejected(
         return None
     if retry_at is None:
         signal(connection, [Signal("rejected", claim.kind, {"row": claim.id, "codes": list(codes)})])
-    kept = answer[:ANSWER_LIMIT].replace("\x00", "")
+    # Neither database takes a NUL, or half a character.
+    kept = answer[:ANSWER_LIMIT].replace("\x00", "").encode("utf-8", "replace").decode()
     _end_attempt(connection, claim, REJECTED, cost, codes=list(codes), answer=kept, input_hash=input_hash)
     return _settlement(claim, REJECTED, cost, reason=codes[0], codes=codes, retry_at=retry_at)
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from selo_dagster.llm import citations, figures
 from selo_dagster.llm.citations import Passage, Sources
+from selo_dagster.llm.quotes import says
 from selo_dagster.llm.trust.refusals import HINTS as REFUSALS
 from selo_dagster.reflections.answer import (
     CONTENT_LIMIT,
@@ -86,7 +87,7 @@ def checked(answer: Answer, shown: Shown) -> Verdict:
     """Hold an answer against what was shown.
 
     A faulty citation, or a number that no source has, costs its insight, not the answer; an answer without any insight
-    left is refused.
+    left is refused. Themes, actions and feelings without a word, such as an emoji alone, are not kept.
     """
     kept, dropped = [], []
     for one in answer.insights:
@@ -95,7 +96,13 @@ def checked(answer: Answer, shown: Shown) -> Verdict:
             dropped.append(held)
         else:
             kept.append(held)
-    answer = replace(answer, insights=tuple(kept))
+    answer = replace(
+        answer,
+        insights=tuple(kept),
+        themes=tuple(filter(says, answer.themes)),
+        actions=tuple(filter(says, answer.actions)),
+        secondary=tuple(filter(says, answer.secondary)),
+    )
     codes = tuple(code for check in CHECKS if (code := check(answer, shown)) is not None)
     return Verdict(answer, codes, tuple(dropped))
 
@@ -116,7 +123,7 @@ def unsourced(claim: str, passages: Sequence[Passage], shown: Shown) -> str | No
 
 
 def _fields(answer: Answer, _: Shown) -> str | None:
-    filled = answer.content and answer.themes and answer.actions and answer.primary
+    filled = says(answer.content) and answer.themes and answer.actions and says(answer.primary)
     return None if filled else "missing_required_fields"
 
 
@@ -126,8 +133,8 @@ def _bounds(answer: Answer, _: Shown) -> str | None:
         len(answer.content) <= CONTENT_LIMIT
         and all(len(some) <= MAX_EACH for some in lists)
         and all(len(text) <= SHORT_LIMIT for text in (*answer.themes, *answer.actions, *answer.secondary))
-        and all(len(one.text) <= INSIGHT_LIMIT and one.text for one in answer.insights)
-        and all(one.name and len(one.name) <= SHORT_LIMIT for one in answer.trait_changes)
+        and all(len(one.text) <= INSIGHT_LIMIT and says(one.text) for one in answer.insights)
+        and all(says(one.name) and len(one.name) <= SHORT_LIMIT for one in answer.trait_changes)
         and all(len(one.reason) <= SHORT_LIMIT for one in answer.trait_changes)
         and len(answer.secondary) <= 2
         and len(answer.primary) <= SHORT_LIMIT
@@ -180,13 +187,13 @@ _HINTS: Final = {
     **figures.HINTS,
     "schema_validation_failed": "it was not one JSON document of the requested shape and bounds",
     "answer_cut_off": "it was cut off: be shorter",
-    "missing_required_fields": "content, themes, actions and emotional_state.primary must all be filled",
+    "missing_required_fields": "content, themes, actions and emotional_state.primary must all be filled with words",
     "insight_without_evidence": "no insight was left that rests on a source",
     "intensity_out_of_bounds": "emotional_state.intensity must be from 0 to 1",
     "too_many_trait_changes": f"there may be at most {MAX_TRAIT_CHANGES} trait_changes",
     "trait_delta_out_of_bounds": f"the deltas of one trait may add up to at most {MAX_TRAIT_DELTA}",
     "duplicate_content_high_overlap": "it repeats an earlier one: say what is new",
-    "mantra_not_one_line": "the mantra must be one line",
+    "mantra_not_one_line": "the mantra must be one line of words",
     "mantra_quoted": "the mantra must not stand in quotation marks",
     "forbidden_token": "it spoke of prompts, models or rules",
     **REFUSALS,

@@ -21,8 +21,27 @@ from selo_dagster.llm.figures import UNSOURCED_NUMBER, UNSOURCED_TIME, unsourced
         ("She saved 1000 euros.", "I saved 1,000 euros"),
         ("She saved 1.000 euros.", "I saved 1000 euros"),
         ("It took 3.5 hours.", "3.5 hours"),
+        ("It took 3,5 hours.", "3.50 hours"),
+        ("It costs 12.50 euros.", "€ 12.5"),
+        ("Version 2.0 is there.", "version 2 is there"),
+        ("It costs 1234.56 euros.", "1.234,56 euros"),
+        ("It costs 1.234,56 euros.", "1234.56 euros"),
+        ("She ran 1.5 km.", "I ran one point five km"),
+        ("She ran 1.5 km.", "I ran one and a half"),
+        ("She said 1.2.3 is out.", "1.2.3 is out"),
+        ("She told me, “it was 12.3…", "it was 12 something"),
         ("80% of it is done.", "80 % are done"),
         ("She wrote at 8:30 pm.", "20:30"),
+        ("She wrote at 8:30pm.", "8:30 p.m."),
+        ("She wrote at 20:30.", "8:30 pm"),
+        ("She wrote at 20:30.", "at 8:30"),
+        ("She wrote at 8:30.", "at 8:30am"),
+        ("Um 8.30 Uhr schrieb sie.", "20:30"),
+        ("At 0:05 she wrote.", "12:05 am"),
+        ("At 12:05 she wrote.", "00:05"),
+        ("Am 22.11. schrieb sie.", "2026-11-22"),
+        ("Am 22.11 schrieb sie.", "11/22/2026"),
+        ("Am 24.12. kommt sie.", "on 24/12"),
         ("She wrote around 9 pm.", "2026-11-22 21:04"),
         ("At midnight, 12:05 am, she wrote.", "00:05"),
         ("On 22 November she wrote.", "Sunday 22 November 2026"),
@@ -50,6 +69,18 @@ def test_what_was_shown_may_be_told(claim: str, text: str) -> None:
         ("She is 37 now.", "I am 36 now", UNSOURCED_NUMBER),
         ("90% of it is done.", "80% are done", UNSOURCED_NUMBER),
         ("She saved 10,000 euros.", "I saved 1,000 euros", UNSOURCED_NUMBER),
+        ("She ran 1.5 km.", "I ran 5 km", UNSOURCED_NUMBER),
+        ("Sie lief 1,5 km.", "Ich lief 5 km, 1 Stunde", UNSOURCED_NUMBER),
+        ("She ran 1.2 km.", "I ran 1.5 km in 2 hours", UNSOURCED_NUMBER),
+        ("It weighs 0.125 kg.", "It weighs 125 kg", UNSOURCED_NUMBER),
+        ("It weighs 1.005 kg.", "It weighs 5 kg", UNSOURCED_NUMBER),
+        ("She told me, “it was 7.5…", "something", UNSOURCED_NUMBER),
+        ("She woke at 20:30.", "I woke at 8:30 am", UNSOURCED_TIME),
+        ("She woke at 8:30 pm.", "I woke at 8:30 a.m.", UNSOURCED_TIME),
+        ("She woke at 8:30am.", "I woke at 20:30", UNSOURCED_TIME),
+        ("Sie schlief um 20.30.", "I woke at 8:30 am", UNSOURCED_TIME),
+        ("Um 20 Uhr.", "I woke at 8:30 am", UNSOURCED_TIME),
+        ("She slept at 12:05 pm.", "I slept at 0:05", UNSOURCED_TIME),
         ("She wrote at 8:45 pm.", "20:30", UNSOURCED_TIME),
         ("She wrote at 7 pm.", "20:30", UNSOURCED_TIME),
         ("She wrote at 10:15.", "10:00 and 9:15", UNSOURCED_TIME),
@@ -62,7 +93,10 @@ def test_what_a_model_made_up_may_not(claim: str, text: str, code: str) -> None:
     assert unsourced(claim, [text, "Ana", "Sunday 22 November 2026"]) == code
 
 
-@given(st.text(max_size=200), st.lists(st.text(max_size=200), max_size=3))
+FIGURES = st.text("0123459٣.,:/-h apm…'\u00a0 [secret-1]", max_size=40)
+
+
+@given(st.text(max_size=200) | FIGURES, st.lists(st.text(max_size=200) | FIGURES, max_size=3))
 def test_a_claim_that_is_copied_is_always_sourced(claim: str, others: list[str]) -> None:
     assert unsourced(claim, [*others, claim]) is None
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import date, timedelta
 
 from sqlalchemy import func, select
 
 from selo_dagster.clock import FixedClock
+from selo_dagster.llm.chat_reply import read_reply
 from selo_dagster.llm.protocol import CompletionRequest
 from selo_dagster.reflections.cohort import Cohort
 from selo_dagster.reflections.due import enrol
@@ -114,6 +116,21 @@ def test_an_answer_that_breaks_a_rule_is_kept_with_its_codes_and_never_becomes_a
         (attempt,) = connection.execute(select(reflection_attempts)).all()
     assert attempt.codes == list(settled.codes)
     assert "too short" in attempt.answer
+
+
+def test_an_answer_with_what_no_database_takes_is_kept_with_its_codes_too(store: Store) -> None:
+    # A server may send half of a sign as an escape of JSON.
+    reply = json.dumps({"choices": [{"message": {"content": "no JSON, half a smile \ud83d, \x00 and more"}}]})
+
+    async def half(_: CompletionRequest) -> str:
+        return read_reply(reply.encode()).text
+
+    people_with_a_day(store, 1)
+    (settled,) = run_cohort(store, FakeModel(half))
+    assert (settled.outcome, settled.codes) == ("rejected", ("schema_validation_failed",))
+    with store.read() as connection:
+        kept = connection.execute(select(reflection_attempts.c.answer)).scalar_one()
+    assert kept == "no JSON, half a smile ?,  and more"
 
 
 def test_a_call_that_takes_too_long_is_a_time_out(store: Store) -> None:

@@ -140,6 +140,38 @@ def test_a_model_that_can_mend_its_answer_is_told_once_what_was_wrong(store: Sto
     assert SAID not in told
 
 
+def test_a_theme_or_an_action_without_a_word_is_not_kept_beside_others(store: Store) -> None:
+    async def answer(request: CompletionRequest) -> str:
+        said = {"themes": ["🌊", "海", "…"], "actions": ["\u2800", "Ask about 9:15"]}
+        feeling = {"primary": "радость", "intensity": 0.5, "secondary": ["🙂", "calm"]}
+        return good_answer(request, insights=[HOLDS], emotional_state=feeling, **said)
+
+    assert daily(store, FakeModel(answer)).outcome == "done"
+    (made,) = rows(store, reflections)
+    assert (made["themes"], made["actions"]) == (["海"], ["Ask about 9:15"])
+    assert made["emotional_state"] == {"primary": "радость", "intensity": 0.5, "secondary": ["calm"]}
+
+
+@pytest.mark.parametrize("without", ["content", "themes", "actions", "primary", "insight", "trait"])
+def test_an_answer_with_a_field_without_a_word_is_refused(store: Store, without: str) -> None:
+    changes: dict[str, Any] = {
+        "content": {"content": "… " * 80},
+        "themes": {"themes": ["."]},
+        "actions": {"actions": ["🙂", "!"]},
+        "primary": {"emotional_state": {"primary": "\u200b", "intensity": 0.5, "secondary": []}},
+        "insight": {"insights": [HOLDS | {"text": "—"}]},
+        "trait": {"trait_changes": [{"name": "-", "delta": 0.1, "reason": "it was so"}]},
+    }
+
+    async def answer(request: CompletionRequest) -> str:
+        return good_answer(request, **{"insights": [HOLDS], **changes[without]})
+
+    code = "schema_validation_failed" if without in {"insight", "trait"} else "missing_required_fields"
+    settled = daily(store, FakeModel(answer))
+    assert (settled.outcome, settled.codes) == ("rejected", (code,))
+    assert rows(store, reflections) == []
+
+
 def test_one_without_dropped_claims_says_nothing_of_any(store: Store) -> None:
     settled = daily(store, answering(HOLDS))
     assert (settled.outcome, settled.codes) == ("done", ())
@@ -275,6 +307,26 @@ def again(store: Store, *kinds: str) -> None:
         )
 
 
+def wordless(sign: str) -> dict[str, Any]:
+    """Return answers with a sign in each field, and as many of it as there must be words."""
+    harbour = [quote("m1", "interview at the harbour")]
+    return {
+        "daily": {
+            "content": " ".join([sign] * 80),
+            "themes": [sign],
+            "insights": [{"text": sign, "evidence": harbour}],
+            "actions": [sign],
+            "emotional_state": {"primary": sign, "intensity": 0, "secondary": [sign]},
+            "trait_changes": [],
+        },
+        "mantra": {"mantra": " ".join([sign] * 8)},
+        "relationship_questions": {
+            "questions": [{"question": " ".join([sign] * 8), "topic": sign, "evidence": harbour}],
+            "notes": sign,
+        },
+    }
+
+
 EMPTY: dict[str, Any] = {
     "nothing": "",
     "white space": " \n\t ",
@@ -305,6 +357,9 @@ EMPTY: dict[str, Any] = {
         "mantra": {"mantra": " \n "},
         "relationship_questions": {"questions": [{"question": " ", "topic": " ", "evidence": []}], "notes": " "},
     },
+    "points": wordless("."),
+    "blanks that are letters": wordless("\u3164"),
+    "emoji": wordless("🙂"),
     "nothing but what is refused": {
         "daily": None,
         "mantra": {"mantra": "The prompt of a language model."},

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from selo_dagster.llm.citations import Passage
+from selo_dagster.llm.quotes import says
 
 GENERAL: Final = "general"
 TOPIC_LENGTH: Final = 40
@@ -64,7 +65,7 @@ def one_line(text: str) -> str:
 
 
 def _asking(text: str) -> str:
-    if not any(character.isalnum() for character in text):
+    if not says(text):
         return ""
     if text.rstrip(_CLOSING).endswith(_MARKS):
         return text

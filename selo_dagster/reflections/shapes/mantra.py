@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, insert, select
 
+from selo_dagster.llm.quotes import says
 from selo_dagster.reflections.claim import Claim
 from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.kind import Kind
@@ -62,7 +63,7 @@ class MadeMantra:
 
 
 def _one_line(line: str, _: Context, __: Kind) -> str | None:
-    return "mantra_not_one_line" if not line or len(line.splitlines()) != 1 else None
+    return "mantra_not_one_line" if not says(line) or len(line.splitlines()) != 1 else None
 
 
 def _unquoted(line: str, _: Context, __: Kind) -> str | None:
