@@ -426,8 +426,11 @@ class Cohort:
             self._purse.broke(one, broken)
             failure = failure_of(broken)
             spent = Cost(seconds=self.tools.monotonic() - started, model_calls=failure.calls)
+            if model.in_process:
+                return await self._commit(self._settle_failed, one, failure, prompt.input_hash, spent)
             return await self._commit(self._settle_call_failed, one, broken, failure, prompt.input_hash, spent)
-        if self._gate.listening and model is not self.tools.cheaper:
+        # A lighter model stands on the same server; one in this process says nothing of it.
+        if self._gate.listening and not model.in_process:
             await self._in_thread(self._gate.answered)
         return await self._settle(one, generated, prompt.input_hash, context.read_upto)
 

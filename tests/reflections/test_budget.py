@@ -18,7 +18,7 @@ from sqlalchemy import event, func, select, update
 from selo_dagster.clock import FixedClock
 from selo_dagster.llm.breaker import FAILURES_TO_OPEN, Breaker
 from selo_dagster.llm.budgets.bound import bound_of
-from selo_dagster.llm.budgets.caps import Budget, Cap
+from selo_dagster.llm.budgets.caps import Budget, Cap, Policy
 from selo_dagster.llm.budgets.money import Price
 from selo_dagster.llm.budgets.standing import REFUSED_TO_CLOSE
 from selo_dagster.llm.budgets.tables import spending_calls, spending_days
@@ -26,6 +26,7 @@ from selo_dagster.llm.endpoint import endpoint_at
 from selo_dagster.llm.errors import ModelError
 from selo_dagster.llm.extractive import ExtractiveModel
 from selo_dagster.llm.protocol import Completion, CompletionRequest
+from selo_dagster.llm.tables import CLOSED, model_endpoints
 from selo_dagster.reflections.claim import begin_attempts, claim, ledger, take_back_expired
 from selo_dagster.reflections.cohort import Cohort
 from selo_dagster.reflections.context import Context
@@ -50,6 +51,7 @@ from tests.support.fakes import NOW, FakeModel, add_person, good_answer, limits,
 
 TOMORROW = datetime.fromisoformat("2026-11-24T00:00:00+00:00")
 MAX_TOKENS = 600
+BREAKER = Breaker(endpoint_at("http://model.example/v1"), 4)
 
 
 @dataclass
@@ -259,12 +261,11 @@ def test_a_call_that_found_no_server_is_parked_and_counts_nothing(store: Store) 
     async def gone(_: CompletionRequest) -> str:
         raise ModelError("connection")
 
-    breaker = Breaker(endpoint_at("http://model.example/v1"), 4)
     with store.write() as connection:
         for _ in range(FAILURES_TO_OPEN - 1):
-            breaker.failed(connection, "somebody")
+            BREAKER.failed(connection, "somebody")
     allowed = budget(fleet=100 * one_call(store))
-    assert run(store, Metered(gone), allowed, breaker=breaker) == []
+    assert run(store, Metered(gone), allowed, breaker=BREAKER) == []
     assert (attempts(store), reserved(store)) == ((0, 0), 0)
     assert book(store, allowed)[""].spent.tokens == 0
 
@@ -348,6 +349,47 @@ class TestCheaperModels:
         assert (len(usual.asked), len(light.asked)) == (2, 2)
         assert book(store, allowed)[""].spent.cost == most * 2_200
         assert light.closed
+
+    def answered_by(self, store: Store, cheaper: FakeModel, policy: Policy = "light") -> tuple[list[Settlement], str]:
+        """Run a cohort that has money for a cheaper model only; returns how the breaker stands then."""
+        dear, cheap = Price(output=10**11), Price(output=1_000)
+        allowed = Budget(Cap(cost=10**10), max_tokens=MAX_TOKENS, deep=dear, light=cheap, policy=policy)
+        model = FakeModel()
+        settled = run(store, model, allowed, cheaper=cheaper, breaker=BREAKER)
+        assert model.asked == []
+        with store.read() as connection:
+            return settled, BREAKER.standing(connection).state
+
+    def test_a_light_models_answers_close_the_breaker_of_their_server(self, store: Store) -> None:
+        people_with_a_day(store, 12)
+        with store.write() as connection:
+            for _ in range(FAILURES_TO_OPEN):
+                BREAKER.failed(connection, "somebody")
+            connection.execute(update(model_endpoints).values(next_probe_at=database_now(-1)))
+        settled, state = self.answered_by(store, Metered(used=0.1))
+        assert (Counter(one.outcome for one in settled), state) == ({"done": 12}, CLOSED)
+
+    def test_failures_of_a_light_model_between_its_answers_open_nothing(self, store: Store) -> None:
+        people_with_a_day(store, 40)
+        model = Metered(used=0.1)
+
+        async def now_and_then(request: CompletionRequest) -> str:
+            if len(model.asked) % 8 == 0:
+                raise ModelError("server_error")
+            return good_answer(request)
+
+        model.answering = now_and_then
+        settled, state = self.answered_by(store, model)
+        assert (Counter(one.outcome for one in settled), state) == ({"done": 35, "failed": 5}, CLOSED)
+
+    def test_the_model_in_this_process_says_nothing_of_a_server(self, store: Store) -> None:
+        people_with_a_day(store, 6)
+
+        async def too_slow(_: CompletionRequest) -> str:
+            raise TimeoutError
+
+        settled, state = self.answered_by(store, Metered(too_slow, in_process=True), "extractive")
+        assert (Counter(one.outcome for one in settled), state) == ({"failed": 6}, CLOSED)
 
 
 class TestTold:
