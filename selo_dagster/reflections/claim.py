@@ -75,7 +75,11 @@ class OldestFirst:
 
 
 def take_back_expired(connection: Connection, kind: Kind, now: datetime) -> int:
-    """Make rows due again whose holder let the lease run out; returns how many. Three times lost is dead."""
+    """Make rows due again whose holder let the lease run out; returns how many. Three times lost is dead.
+
+    Lost is whatever a run had begun; where it had begun nothing of what it held, all of that: something there may have
+    ended it before it could begin, and would end the next one as well.
+    """
     expired = (
         select(ledger.c.id, ledger.c.run_id, ledger.c.epoch)
         .where(ledger.c.kind == kind.name, ledger.c.state == CLAIMED, ledger.c.lease_until < database_now())
@@ -93,7 +97,9 @@ def take_back_expired(connection: Connection, kind: Kind, now: datetime) -> int:
         .values(outcome=LOST, ended_at=database_now())
     )
     begun = set(connection.execute(lost.returning(reflection_attempts.c.ledger_id)).scalars())
-    connection.execute(update(ledger).where(ledger.c.id.in_(begun)).values(lost=ledger.c.lost + 1))
+    began = {row.run_id for row in found if row.id in begun}
+    suspects = [row.id for row in found if row.id in begun or row.run_id not in began]
+    connection.execute(update(ledger).where(ledger.c.id.in_(suspects)).values(lost=ledger.c.lost + 1))
     connection.execute(
         update(ledger)
         .where(ledger.c.id.in_(ids), ledger.c.lost < DEAD_AFTER_LOST)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
@@ -27,7 +27,7 @@ from selo_dagster.llm.trust.veil import Redaction, hidden_from
 from selo_dagster.reflections.acceptance import Acceptance
 from selo_dagster.reflections.claim import Claim, begin_attempts, claim, release, renew, take_back_expired, unbegin
 from selo_dagster.reflections.context import Context
-from selo_dagster.reflections.gather import gather
+from selo_dagster.reflections.gather import gather, unreadable
 from selo_dagster.reflections.generate import Generated, Limits, Paid, generate
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.outage import PARKED, Gate, Parked, Pass, gate_of
@@ -72,6 +72,9 @@ _FLOWING: Final = "flowing"
 _DRY: Final = "dry"
 """Nothing more to claim but people who have to be alone."""
 _EMPTY: Final = "empty"
+
+Found = Context | Nothing | Failure
+"""What was gathered for a claim, or why it cannot be."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ class Cohort:
     request_id: str | None = None
     held_back: Callable[[], bool] = lambda: False
     by_hand: bool = False
-    _queue: deque[tuple[Claim, Context | Nothing]] = field(default_factory=deque)
+    _queue: deque[tuple[Claim, Found]] = field(default_factory=deque)
     _held: dict[int, Claim] = field(default_factory=dict)
     _supply: str = _FLOWING
     _stopping: bool = False
@@ -299,14 +302,23 @@ class Cohort:
             self._spans.claimed(connection, claims)
             return claims
 
-    def _gather(self, claims: list[Claim]) -> dict[int, Context | Nothing]:
+    def _gather(self, claims: list[Claim]) -> Mapping[int, Found]:
         try:
             with span("selo.context", people=len(claims)), self.tools.store.read() as connection:
                 return gather(connection, self.kind, claims, self.limits.context_characters)
-        except SQLAlchemyError as refused:
+        except Exception as refused:  # noqa: BLE001 - what one person's rows hold is theirs alone, whatever it raises
+            broken = refused
+        if not unreadable(broken):
             # Could not look is not the same as nothing there: these rows are put off, not skipped.
-            log.warning("could not read the contexts of %d people: %s", len(claims), type(refused).__name__)
+            log.warning("could not read the contexts of %d people: %s", len(claims), type(broken).__name__)
             return {one.id: Nothing(DEFERRED, Reason.COULD_NOT_LOOK) for one in claims}
+        if len(claims) > 1:
+            # By halves: whoever is not to blame is still read together with many.
+            half = len(claims) // 2
+            return {**self._gather(claims[:half]), **self._gather(claims[half:])}
+        (one,) = claims
+        log.warning("the context of ledger row %d cannot be read: %s", one.id, type(broken).__name__)
+        return {one.id: failure_of(broken)}
 
     async def _begin(self, room: int) -> set[asyncio.Task[None]]:
         batch = [self._queue.popleft() for _ in range(max(0, min(room, len(self._queue))))]
@@ -329,7 +341,7 @@ class Cohort:
                 self._held.pop(one.id, None)
         return tasks
 
-    def _begin_attempts(self, batch: list[tuple[Claim, Context | Nothing]]) -> _Begun:
+    def _begin_attempts(self, batch: list[tuple[Claim, Found]]) -> _Begun:
         claims = [one for one, _ in batch]
         if not self._purse.counts:
             with self.tools.store.write() as connection:
@@ -360,9 +372,7 @@ class Cohort:
         hidden = hidden_from(self.tools.redaction, in_process=self.tools.model.in_process)
         return prompt_for(context, self.kind.caused_by(one.cause), self.limits.person.call_s, hidden)
 
-    async def _one(
-        self, one: Claim, found: Context | Nothing | Generated, asked: tuple[Prompt, Tab] | None = None
-    ) -> None:
+    async def _one(self, one: Claim, found: Found, asked: tuple[Prompt, Tab] | None = None) -> None:
         try:
             with self._spans.reflect(one, self.tools.clock.now()) as told:
                 settlement = await self._settled(one, found, asked)
@@ -382,7 +392,7 @@ class Cohort:
             self.sink(settlement)
 
     async def _settled(
-        self, one: Claim, found: Context | Nothing | Generated, asked: tuple[Prompt, Tab] | None
+        self, one: Claim, found: Found | Generated, asked: tuple[Prompt, Tab] | None
     ) -> Settlement | Parked | None:
         started = self.tools.monotonic()
         if self.kind.shape.task is None and isinstance(found, Context):
@@ -393,6 +403,9 @@ class Cohort:
         if isinstance(found, Nothing):
             self._call_ended()
             return await self._commit(self._settle_nothing, one, found, Cost(), found.read_upto)
+        if isinstance(found, Failure):
+            self._call_ended()
+            return await self._commit(self._settle_failed, one, found, "", Cost())
         return await self._reflect(one, found, started, asked)
 
     def _call_ended(self) -> None:

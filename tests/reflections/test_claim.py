@@ -110,6 +110,14 @@ def test_an_attempt_whose_claim_was_lost_is_lost_and_not_failed(store: Store) ->
     assert state_of(store) == [("due", 1, 1), ("due", 0, 0)]
 
 
+def test_a_run_that_dies_before_it_begins_anything_loses_all_that_it_held(store: Store) -> None:
+    with_people(store, 3)
+    claimed(store, "run-1", limit=2)
+    begun(store, claimed(store, "run-2"), "run-2")
+    expire(store)
+    assert state_of(store) == [("due", 1, 0), ("due", 1, 0), ("due", 1, 1)]
+
+
 def test_somebody_lost_twice_is_claimed_alone_and_after_three_times_is_dead(store: Store) -> None:
     with_people(store, 2)
     for number in range(2):

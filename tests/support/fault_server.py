@@ -279,9 +279,7 @@ def completion(text: object, *, finish_reason: str = "stop", usage: bool = True,
     return json.dumps(document).encode()
 
 
-def ok(
-    answer: str | Answering = good, *, finish_reason: str = "stop", usage: bool = True, counted: Any = 100
-) -> Step:
+def ok(answer: str | Answering = good, *, finish_reason: str = "stop", usage: bool = True, counted: Any = 100) -> Step:
     """Answer with a text, or with what a callable makes of the request."""
 
     def step(exchange: Exchange) -> None:
