@@ -116,13 +116,15 @@ class Tools:
 
 @dataclass(frozen=True)
 class _Begun:
-    """What became of those who were to begin. asked: what the model is asked, of those whom a budget pays for.
+    """What became of those who were to begin. prompts: what their model is asked, or why that cannot be said.
 
-    waiting: those for whom there may be room soon; settled: those for whom there is none today.
+    tabs: of those for whom a budget pays; waiting: those for whom there may be room soon; settled: those for whom there
+    is none today.
     """
 
     begun: frozenset[int]
-    asked: dict[int, tuple[Prompt, Tab]] = field(default_factory=dict)
+    prompts: Mapping[int, Prompt | Failure]
+    tabs: Mapping[int, Tab] = field(default_factory=dict)
     waiting: frozenset[int] = frozenset()
     settled: tuple[Settlement, ...] = ()
 
@@ -331,7 +333,8 @@ class Cohort:
         tasks = set()
         for one, found in batch:
             if one.id in begun.begun:
-                tasks.add(asyncio.create_task(self._one(one, found, begun.asked.get(one.id))))
+                prompt = begun.prompts.get(one.id)
+                tasks.add(asyncio.create_task(self._one(one, found, prompt, begun.tabs.get(one.id))))
             elif one.id in begun.waiting:
                 # Without a word: nothing has changed, and whoever ends a call or half a second says when to look again.
                 self._calling -= 1
@@ -343,14 +346,14 @@ class Cohort:
 
     def _begin_attempts(self, batch: list[tuple[Claim, Found]]) -> _Begun:
         claims = [one for one, _ in batch]
+        prompts = self._prompts(batch)
         if not self._purse.counts:
             with self.tools.store.write() as connection:
-                return _Begun(frozenset(one.id for one in begin_attempts(connection, claims, self.run_id)))
-        prompts = {one.id: self._prompt(one, found) for one, found in batch if isinstance(found, Context)}
+                return _Begun(frozenset(one.id for one in begin_attempts(connection, claims, self.run_id)), prompts)
         now = self.tools.clock.now()
         with self.tools.store.write() as connection:
             held = begin_attempts(connection, claims, self.run_id)
-            asking = [(one, prompts[one.id]) for one in held if one.id in prompts]
+            asking = [(one, prompt) for one in held if isinstance(prompt := prompts.get(one.id), Prompt)]
             admitted = self._purse.admit(connection, asking, now)
             settled = [
                 settle_unbegun(connection, one, Reason.BUDGET, until=admitted.over[one.id].until)
@@ -362,20 +365,29 @@ class Cohort:
         not_now = admitted.waiting | admitted.over.keys()
         return _Begun(
             frozenset(one.id for one in held if one.id not in not_now),
-            {row: (prompts[row], tab) for row, tab in admitted.tabs.items()},
+            prompts,
+            admitted.tabs,
             admitted.waiting,
             tuple(one for one in settled if one is not None),
         )
 
-    def _prompt(self, one: Claim, context: Context) -> Prompt:
+    def _prompts(self, batch: list[tuple[Claim, Found]]) -> dict[int, Prompt | Failure]:
+        if self.kind.shape.task is None:
+            return {}
+        return {one.id: self._prompt(one, found) for one, found in batch if isinstance(found, Context)}
+
+    def _prompt(self, one: Claim, context: Context) -> Prompt | Failure:
         # What the usual model must not see, a cheaper one is not shown either.
         hidden = hidden_from(self.tools.redaction, in_process=self.tools.model.in_process)
-        return prompt_for(context, self.kind.caused_by(one.cause), self.limits.person.call_s, hidden)
+        try:
+            return prompt_for(context, self.kind.caused_by(one.cause), self.limits.person.call_s, hidden)
+        except Exception as broken:  # noqa: BLE001 - one person's failure is theirs alone, recorded by its class
+            return failure_of(broken)
 
-    async def _one(self, one: Claim, found: Found, asked: tuple[Prompt, Tab] | None = None) -> None:
+    async def _one(self, one: Claim, found: Found, prompt: Prompt | Failure | None, tab: Tab | None) -> None:
         try:
             with self._spans.reflect(one, self.tools.clock.now()) as told:
-                settlement = await self._settled(one, found, asked)
+                settlement = await self._settled(one, found, prompt, tab)
                 if isinstance(settlement, Parked):
                     told.tell(outcome="parked")
                 else:
@@ -392,40 +404,37 @@ class Cohort:
             self.sink(settlement)
 
     async def _settled(
-        self, one: Claim, found: Found | Generated, asked: tuple[Prompt, Tab] | None
+        self, one: Claim, found: Found, prompt: Prompt | Failure | None, tab: Tab | None
     ) -> Settlement | Parked | None:
-        started = self.tools.monotonic()
-        if self.kind.shape.task is None and isinstance(found, Context):
-            found = self._computed(found)
-        if isinstance(found, Generated):
-            self._call_ended()
-            return await self._settle(one, found, "", None)
-        if isinstance(found, Nothing):
-            self._call_ended()
-            return await self._commit(self._settle_nothing, one, found, Cost(), found.read_upto)
-        if isinstance(found, Failure):
-            self._call_ended()
-            return await self._commit(self._settle_failed, one, found, "", Cost())
-        return await self._reflect(one, found, started, asked)
+        if isinstance(found, Context) and isinstance(prompt, Prompt):
+            return await self._reflect(one, found, prompt, tab)
+        self._call_ended()
+        result = (prompt or self._computed(found)) if isinstance(found, Context) else found
+        if isinstance(result, Generated):
+            return await self._settle(one, result, "", None)
+        if isinstance(result, Nothing):
+            return await self._commit(self._settle_nothing, one, result, Cost(), result.read_upto)
+        return await self._commit(self._settle_failed, one, result, "", Cost())
 
     def _call_ended(self) -> None:
         self._calling -= 1
         self._changed.set()
 
-    def _computed(self, context: Context) -> Generated | Nothing:
-        made = self.kind.shape.computed(context, self.tools.new_id)
+    def _computed(self, context: Context) -> Generated | Nothing | Failure:
+        try:
+            made = self.kind.shape.computed(context, self.tools.new_id)
+        except Exception as broken:  # noqa: BLE001 - as for a prompt
+            return failure_of(broken)
         return made if isinstance(made, Nothing) else Generated(made, Cost())
 
     async def _reflect(
-        self, one: Claim, context: Context, started: float, asked: tuple[Prompt, Tab] | None
+        self, one: Claim, context: Context, prompt: Prompt, tab: Tab | None
     ) -> Settlement | Parked | None:
+        started = self.tools.monotonic()
         limits = self.limits.person
         kind = self.kind.caused_by(one.cause)
         model, paid = self.tools.model, None
-        if asked is None:
-            prompt = self._prompt(one, context)
-        else:
-            prompt, tab = asked
+        if tab is not None:
             paid = Paid(tab, lambda request: self._in_thread(self._another, one, request))
             if tab.model and self.tools.cheaper is not None:
                 model = self.tools.cheaper

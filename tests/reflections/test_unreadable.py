@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,15 +13,21 @@ import pytest
 from sqlalchemy import Connection, exc, select, text, update
 
 from selo_dagster.clock import FixedClock
+from selo_dagster.llm.budgets.caps import Budget
 from selo_dagster.reflections import cohort
 from selo_dagster.reflections.claim import DEAD_AFTER_LOST, Claim, ledger
+from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.dead import dead_letters
 from selo_dagster.reflections.due import enrol
 from selo_dagster.reflections.gather import gather
 from selo_dagster.reflections.kinds import DAILY
+from selo_dagster.reflections.prompt import Prompt, prompt_for
+from selo_dagster.reflections.settle import Nothing
+from selo_dagster.reflections.shapes.computed import Computed
 from selo_dagster.store.engine import Store
 from selo_dagster.store.types import database_now
-from tests.support.fakes import NOW, add_person, people_with_a_day, remember, run_cohort, say
+from tests.reflections.test_budget import budget, run
+from tests.support.fakes import NOW, FakeModel, add_person, people_with_a_day, remember, run_cohort, say
 
 SECRET = "planted secret"
 ENDLESS = f"[{'9' * 5_000}]"
@@ -100,6 +107,46 @@ def test_words_that_are_no_utf8_put_off_nobody_else(sqlite_url: str, caplog: pyt
 
 class KilledError(BaseException):
     """Ends a run where it stands, as a kill does: nothing of the engine handles it."""
+
+
+@pytest.mark.parametrize("allowed", [None, budget(fleet=10**9)], ids=["no-budget", "budget"])
+def test_a_prompt_that_cannot_be_built_is_one_persons_failure(
+    store: Store, monkeypatch: pytest.MonkeyPatch, allowed: Budget | None
+) -> None:
+    def odd(context: Context, *given: Any) -> Prompt:
+        if context.user_id == "p001":
+            raise OverflowError
+        return prompt_for(context, *given)
+
+    monkeypatch.setattr(cohort, "prompt_for", odd)
+    people_with_a_day(store, 4)
+    first, second, third = (
+        {one.user_id: (one.outcome, one.attempts) for one in run(store, FakeModel(), allowed, f"run-{turn}", now=now)}
+        for turn, now in enumerate((NOW, NOW + timedelta(hours=2), NOW + timedelta(hours=4)))
+    )
+    assert first == {"p000": ("done", 1), "p001": ("failed", 1), "p002": ("done", 1), "p003": ("done", 1)}
+    assert (second, third) == ({"p001": ("dead", 2)}, {})
+    with store.read() as connection:
+        assert [one.reason for one in dead_letters(connection)] == ["OverflowError"]
+
+
+def test_what_cannot_be_computed_without_a_model_is_one_persons_failure(store: Store) -> None:
+    class Odd(Computed):
+        checks = (object(),)
+
+        def computed(self, context: Context, _: Callable[[], str]) -> Nothing:
+            if context.user_id == "p001":
+                raise OverflowError
+            return Nothing("unchanged", "nothing_new")
+
+    people_with_a_day(store, 3)
+    kind = replace(DAILY, shape=Odd())
+    found = {one.user_id: (one.outcome, one.reason) for one in run_cohort(store, kind=kind)}
+    assert found == {
+        "p000": ("unchanged", "nothing_new"),
+        "p001": ("failed", "OverflowError"),
+        "p002": ("unchanged", "nothing_new"),
+    }
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, broken: Callable[[Sequence[Claim]], BaseException | None]) -> list[int]:
