@@ -34,7 +34,7 @@ ledger = reflection_ledger
 
 @dataclass(frozen=True)
 class Claim:
-    """One obligation in the hands of one run. epoch: proves that it still is."""
+    """One obligation in the hands of one run. epoch: proves that it still is. forgiven: attempts that count no more."""
 
     id: int
     user_id: str
@@ -48,11 +48,6 @@ class Claim:
     forgiven: int = 0
     cause: dict[str, Any] | None = None
     evolve: bool = False
-
-    @property
-    def tries(self) -> int:
-        """Attempts that count: those since somebody last asked for it by hand."""
-        return self.attempts - self.forgiven
 
 
 @dataclass(frozen=True)

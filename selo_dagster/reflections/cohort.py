@@ -34,13 +34,13 @@ from selo_dagster.reflections.outage import PARKED, Gate, Parked, Pass, gate_of
 from selo_dagster.reflections.prompt import Prompt, prompt_for
 from selo_dagster.reflections.retry import Failure, failure_of, look_again_at, may_try_again, next_attempt_at
 from selo_dagster.reflections.settle import (
+    Before,
     Cost,
     Nothing,
     OnMade,
     OnSettled,
     Rejected,
     Settlement,
-    same_before,
     settle_deferred,
     settle_done,
     settle_failed,
@@ -48,6 +48,7 @@ from selo_dagster.reflections.settle import (
     settle_skipped,
     settle_unbegun,
     settle_unchanged,
+    tried_before,
 )
 from selo_dagster.reflections.spending import Purse, purse_of
 from selo_dagster.reflections.standing import SourceGoneError
@@ -495,14 +496,14 @@ class Cohort:
                 if settled is not None and settled.outcome == DONE and self.tools.on_made is not None:
                     self.tools.on_made(connection, one, result, now)
                 return settled
-            before = same_before(connection, one, input_hash, REJECTED, None)
+            before = tried_before(connection, one, input_hash, REJECTED, None)
             return settle_rejected(
                 connection,
                 one,
                 result.codes,
                 answer=result.answer,
                 input_hash=input_hash,
-                retry_at=self._retry_at(one, now, transient=False, same=before),
+                retry_at=self._retry_at(now, before, transient=False),
                 cost=generated.cost,
                 now=now,
             )
@@ -529,24 +530,22 @@ class Cohort:
         self, connection: Connection, one: Claim, failure: Failure, input_hash: str, spent: Cost
     ) -> Settlement | None:
         now = self.tools.clock.now()
-        before = same_before(connection, one, input_hash, FAILED, failure.error_class)
+        before = tried_before(connection, one, input_hash, FAILED, failure.error_class)
         return settle_failed(
             connection,
             one,
             failure.error_class,
             input_hash=input_hash,
-            retry_at=self._retry_at(
-                one, now, transient=failure.transient, same=before, retry_after_s=failure.retry_after_s
-            ),
+            retry_at=self._retry_at(now, before, transient=failure.transient, retry_after_s=failure.retry_after_s),
             cost=spent,
             now=now,
         )
 
     def _retry_at(
-        self, one: Claim, now: datetime, *, transient: bool, same: int, retry_after_s: float | None = None
+        self, now: datetime, before: Before, *, transient: bool, retry_after_s: float | None = None
     ) -> datetime | None:
-        tries = one.tries + 1
-        if not may_try_again(transient=transient, tries=tries, same_before=same):
+        tries = before.tries + 1
+        if not may_try_again(transient=transient, tries=tries, same_before=before.same):
             return None
         return next_attempt_at(now, tries, self.tools.random, retry_after_s=retry_after_s)
 
