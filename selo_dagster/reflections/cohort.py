@@ -13,7 +13,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
@@ -152,6 +152,7 @@ class Cohort:
     _stopping: bool = False
     _calling: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    _under_way: set[asyncio.Future[Any]] = field(default_factory=set, repr=False)
     _threads: ThreadPoolExecutor = field(init=False, repr=False)
     _first: ThreadPoolExecutor = field(init=False, repr=False)
     _spans: CohortSpans = field(init=False, repr=False)
@@ -237,6 +238,14 @@ class Cohort:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+            await self._let_end()
+
+    async def _let_end(self) -> None:
+        """Wait for what was broken off on its way into the database: what it counts must not be given back."""
+        for ended in await asyncio.gather(*self._under_way, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                # Rolled back: its claim is released with the others.
+                log.warning("what was broken off was not stored: %s", type(ended).__name__)
 
     def _room(self) -> int:
         """Return how many calls may begin: a slot is free when its call has ended, not when it is stored."""
@@ -394,8 +403,9 @@ class Cohort:
                 else:
                     tell_settled(told, settlement)
         finally:
-            self._purse.forget(one)
             self._changed.set()
+        # Whoever is broken off keeps both: what it paid for may be on its way into the database.
+        self._purse.forget(one)
         self._held.pop(one.id, None)
         if isinstance(settlement, Parked):
             return
@@ -584,7 +594,12 @@ class Cohort:
             return await self._in_thread(work, *arguments)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work, *arguments)
+        """Do work to its end, also if whoever waits for it is broken off."""
+        loop = asyncio.get_running_loop()
+        work_itself = loop.run_in_executor(self._threads, copy_context().run, work, *arguments)
+        self._under_way.add(work_itself)
+        work_itself.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(work_itself)
 
     async def _in_first_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._first, copy_context().run, work, *arguments)

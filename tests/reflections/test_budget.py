@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from selo_dagster.llm.errors import ModelError
 from selo_dagster.llm.extractive import ExtractiveModel
 from selo_dagster.llm.protocol import Completion, CompletionRequest
 from selo_dagster.llm.tables import CLOSED, model_endpoints
+from selo_dagster.reflections import cohort
 from selo_dagster.reflections.claim import begin_attempts, claim, ledger, take_back_expired
 from selo_dagster.reflections.cohort import Cohort
 from selo_dagster.reflections.context import Context
@@ -38,7 +40,7 @@ from selo_dagster.reflections.kinds import DAILY, KINDS
 from selo_dagster.reflections.prompt import prompt_for
 from selo_dagster.reflections.schedules import schedule_of
 from selo_dagster.reflections.sensors import due_requests_sensor
-from selo_dagster.reflections.settle import Settlement
+from selo_dagster.reflections.settle import Settlement, settle_done
 from selo_dagster.reflections.spending import Purse
 from selo_dagster.reflections.tables import reflection_attempts, reflections
 from selo_dagster.settings import process_settings
@@ -271,8 +273,6 @@ def test_a_call_that_found_no_server_is_parked_and_counts_nothing(store: Store) 
 
 
 def test_a_row_that_the_database_refuses_is_counted_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from selo_dagster.reflections import cohort
-
     def refuse(*_: Any, **__: Any) -> None:
         raise ValueError("it cannot be stored")
 
@@ -323,6 +323,58 @@ def test_a_run_that_is_stopped_gives_back_what_it_had_reserved(store: Store) -> 
     assert fleet.spent.tokens == 0
     assert fleet.unheard.tokens > 0
     assert rows(store) == {("due", None): 6}
+
+
+@pytest.mark.parametrize("broken", [None, ValueError("it cannot be stored")], ids=["stored", "refused"])
+def test_an_answer_that_is_being_stored_when_its_run_is_stopped_is_stored_and_counted(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: Exception | None
+) -> None:
+    people_with_a_day(store, 1)
+    most = one_call(store)
+    allowed = budget(fleet=10 * most)
+    made: list[Cohort] = []
+    claimed_all, broken_off = threading.Event(), threading.Event()
+
+    def held_back() -> bool:
+        # From then on the run claims no more: it has only to hear that it is stopped.
+        if made[0]._held:
+            claimed_all.set()
+        return claimed_all.is_set()
+
+    async def late(request: CompletionRequest) -> str:
+        await asyncio.get_running_loop().run_in_executor(None, claimed_all.wait)
+        return good_answer(request)
+
+    async def one(self: Cohort, *given: Any) -> None:
+        try:
+            await before(self, *given)
+        except asyncio.CancelledError:
+            broken_off.set()
+            raise
+
+    def stored(*given: Any, **more: Any) -> Settlement | None:
+        made[0].stop()
+        assert broken_off.wait(20)
+        if broken is not None:
+            raise broken
+        return settle_done(*given, **more)
+
+    before = Cohort._one
+    monkeypatch.setattr(Cohort, "_one", one)
+    monkeypatch.setattr(cohort, "settle_done", stored)
+    monkeypatch.setattr(cohort, "STOP_POLL_S", 0.02)
+    given = replace(tools(store, Metered(late, used=1.0)), budget=allowed)
+    made.append(Cohort(DAILY, "stopped", limits(), given, lambda _: None, held_back=held_back))
+    assert [one for batch in settlements(made[0]) for one in batch] == []
+    fleet = book(store, allowed)[""]
+    if broken is None:
+        assert rows(store) == {("done", None): 1}
+        assert (fleet.calls, fleet.spent.tokens, fleet.unheard.tokens) == (1, most, 0)
+    else:
+        assert rows(store) == {("due", None): 1}
+        assert (fleet.calls, fleet.spent.tokens, fleet.unheard.tokens) == (0, 0, most)
+        assert "what was broken off was not stored: ValueError" in caplog.text
+    assert reserved(store) == 0
 
 
 class TestCheaperModels:
