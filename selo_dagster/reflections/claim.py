@@ -205,10 +205,15 @@ def _ready(
 
 
 def renew(connection: Connection, run_id: str, lease_s: float) -> int:
-    """Push back the lease of everything that `run_id` holds; returns how many rows it holds."""
+    """Push back the lease of what `run_id` holds; returns of how many rows.
+
+    A row that somebody is changing at this moment is left out: the others' leases must not wait for it, and nobody can
+    take it over meanwhile.
+    """
+    held = select(ledger.c.id).where(ledger.c.run_id == run_id, ledger.c.state == CLAIMED)
     return connection.execute(
         update(ledger)
-        .where(ledger.c.run_id == run_id, ledger.c.state == CLAIMED)
+        .where(ledger.c.id.in_(held.with_for_update(skip_locked=True)))
         .values(lease_until=database_now(lease_s))
     ).rowcount
 

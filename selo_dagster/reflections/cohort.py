@@ -16,7 +16,7 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from selo_dagster.clock import Clock
 from selo_dagster.llm.breaker import Breaker
@@ -56,6 +56,7 @@ from selo_dagster.reflections.states import DEFERRED, DONE, FAILED, REJECTED, SK
 from selo_dagster.reflections.traced import CohortSpans, tell_settled
 from selo_dagster.reflections.turns import Turns
 from selo_dagster.store.engine import Store
+from selo_dagster.store.waiting import bound_waits, gave_way
 from selo_dagster.tracing.spans import span
 
 T = TypeVar("T")
@@ -65,6 +66,9 @@ DATABASE_THREADS: Final = {"postgresql": 4, "sqlite": 1}
 """SQLite has one writer: more threads would only wait for each other."""
 
 BEATS_A_LEASE: Final = 3
+LOCK_WAIT: Final = 1 / 6
+SILENCE: Final = 2 / 3
+"""Parts of a lease: it outlives waits for several locks one after the other, and whoever was stopped holding them."""
 STOP_POLL_S: Final = 0.5
 TASKS_A_CALL: Final = 2
 """People in hand for each call under way: while one is stored, another may already be asked for."""
@@ -155,6 +159,7 @@ class Cohort:
     _under_way: set[asyncio.Future[Any]] = field(default_factory=set, repr=False)
     _threads: ThreadPoolExecutor = field(init=False, repr=False)
     _first: ThreadPoolExecutor = field(init=False, repr=False)
+    _beats: ThreadPoolExecutor = field(init=False, repr=False)
     _spans: CohortSpans = field(init=False, repr=False)
     _gate: Gate = field(init=False, repr=False)
     _turns: Turns = field(init=False, repr=False)
@@ -190,13 +195,15 @@ class Cohort:
         with (
             ThreadPoolExecutor(threads, thread_name_prefix="selo-database") as self._threads,
             ThreadPoolExecutor(1, thread_name_prefix="selo-first") as first,
+            # Whatever the others wait for, the leases of what is in hand do not.
+            ThreadPoolExecutor(1, thread_name_prefix="selo-beat") as self._beats,
         ):
             # What lets the next call begin must not queue behind what stores the last ones; SQLite has one writer.
             self._first = self._threads if threads == 1 else first
             beating = asyncio.create_task(self._beat())
             try:
                 await self._work(deadline)
-                await self._in_thread(self._release_rest)
+                await self._in_thread(self._patiently, self._release_rest)
             finally:
                 beating.cancel()
                 await asyncio.gather(beating, return_exceptions=True)
@@ -280,7 +287,7 @@ class Cohort:
         if allowed is None or self._purse.spent is not None:
             self._supply = _EMPTY
             return
-        claims = await self._in_first_thread(self._claim, alone, allowed)
+        claims = await self._in_first_thread(self._patiently, self._claim, alone, allowed)
         if not claims:
             await self._in_first_thread(self._gate.give_back)
             if not alone:
@@ -297,7 +304,7 @@ class Cohort:
     def _claim(self, alone: bool, allowed: Pass) -> list[Claim]:
         now = self.tools.clock.now()
         most = 1 if alone else self.limits.chunk
-        with self.tools.store.write() as connection:
+        with self._paying() as connection:
             take_back_expired(connection, self.kind, now)
             claims = claim(
                 connection,
@@ -337,7 +344,7 @@ class Cohort:
         if not batch:
             return set()
         self._calling += len(batch)
-        begun = await self._in_first_thread(self._begin_attempts, batch)
+        begun = await self._in_first_thread(self._patiently, self._begin_attempts, batch)
         for settlement in begun.settled:
             self.sink(settlement)
         tasks = set()
@@ -361,7 +368,7 @@ class Cohort:
             with self.tools.store.write() as connection:
                 return _Begun(frozenset(one.id for one in begin_attempts(connection, claims, self.run_id)), prompts)
         now = self.tools.clock.now()
-        with self.tools.store.write() as connection:
+        with self._paying() as connection:
             held = begin_attempts(connection, claims, self.run_id)
             asking = [(one, prompt) for one in held if isinstance(prompt := prompts.get(one.id), Prompt)]
             admitted = self._purse.admit(connection, asking, now)
@@ -446,7 +453,7 @@ class Cohort:
         kind = self.kind.caused_by(one.cause)
         model, paid = self.tools.model, None
         if tab is not None:
-            paid = Paid(tab, lambda request: self._in_thread(self._another, one, request))
+            paid = Paid(tab, lambda request: self._in_thread(self._patiently, self._another, one, request))
             if tab.model and self.tools.cheaper is not None:
                 model = self.tools.cheaper
         making = generate(model, context, kind, prompt, limits=limits, new_id=self.tools.new_id, paid=paid)
@@ -468,15 +475,34 @@ class Cohort:
         return await self._settle(one, generated, prompt.input_hash, context.read_upto)
 
     def _another(self, one: Claim, request: CompletionRequest) -> bool:
-        with self.tools.store.write() as connection:
+        with self._paying() as connection:
             return self._purse.another(connection, one, request, self.tools.clock.now())
 
     @contextmanager
     def _settling(self, one: Claim) -> Iterator[Connection]:
         """A transaction that settles a claim, and counts at its end what it used: everybody adds to the same rows."""
-        with self.tools.store.write() as connection:
+        with self._paying() as connection:
             yield connection
             self._purse.count(connection, one)
+
+    @contextmanager
+    def _paying(self) -> Iterator[Connection]:
+        """A transaction that may wait for a budget's rows, while others wait for it: both less long than a lease."""
+        lease_s = self.limits.lease_s
+        with self.tools.store.write() as connection:
+            if self._purse.counts:
+                bound_waits(connection, lock_s=lease_s * LOCK_WAIT, silence_s=lease_s * SILENCE)
+            yield connection
+
+    def _patiently(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do what is one transaction, anew where it gave way to another: what it held keeps its lease between them."""
+        while True:
+            try:
+                return work(*arguments)
+            except DBAPIError as broken:
+                if not gave_way(broken):
+                    raise
+            self._renew()
 
     async def _settle(
         self, one: Claim, generated: Generated, input_hash: str, read_upto: int | None
@@ -571,7 +597,7 @@ class Cohort:
             return settle_unchanged(connection, one, reason, cost=cost, now=now, also=also)
 
     def _release_rest(self) -> None:
-        with self.tools.store.write() as connection:
+        with self._paying() as connection:
             release(connection, list(self._held.values()))
             self._purse.give_back(connection, list(self._held.values()))
         self._gate.give_back()
@@ -580,7 +606,7 @@ class Cohort:
         while True:
             await asyncio.sleep(self.limits.lease_s / BEATS_A_LEASE)
             try:
-                await self._in_first_thread(self._renew)
+                await asyncio.get_running_loop().run_in_executor(self._beats, self._renew)
             except SQLAlchemyError as refused:
                 # The fence protects the rows; the next beat may succeed before the lease runs out.
                 log.warning("a heartbeat could not be written: %s", type(refused).__name__)
@@ -591,7 +617,7 @@ class Cohort:
 
     async def _commit(self, work: Callable[..., T], *arguments: object) -> T:
         with span("selo.commit"):
-            return await self._in_thread(work, *arguments)
+            return await self._in_thread(self._patiently, work, *arguments)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         """Do work to its end, also if whoever waits for it is broken off."""

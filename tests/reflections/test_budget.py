@@ -325,6 +325,46 @@ def test_a_run_that_is_stopped_gives_back_what_it_had_reserved(store: Store) -> 
     assert rows(store) == {("due", None): 6}
 
 
+@pytest.mark.postgres
+def test_a_run_keeps_its_claims_while_somebody_sits_on_the_fleets_row(postgres_url: str) -> None:
+    store = Store(postgres_url)
+    people_with_a_day(store, 8)
+    allowed = budget(fleet=100 * one_call(store))
+    asked, held, over = threading.Event(), threading.Event(), threading.Event()
+
+    async def answering(request: CompletionRequest) -> str:
+        # The first is settled behind that row, the next one begins behind it, the others are being asked.
+        asked.set()
+        waits_for = held if request.subject == "p000" else over
+        await asyncio.get_running_loop().run_in_executor(None, waits_for.wait)
+        return good_answer(request)
+
+    given = replace(tools(store, Metered(answering)), budget=allowed)
+    run = Cohort(DAILY, "alive", limits(lease_s=2.0, concurrency=4), given, lambda _: None)
+    found: list[Settlement] = []
+    thread = threading.Thread(target=lambda: found.extend(one for batch in settlements(run) for one in batch))
+    thread.start()
+    taken_over = 0
+    try:
+        assert asked.wait(20)
+        with store.engine.connect() as stopped, stopped.begin():
+            stopped.execute(select(spending_days).where(spending_days.c.scope == "fleet").with_for_update())
+            held.set()
+            latest = stopped.execute(select(func.max(ledger.c.lease_until))).scalar_one() + timedelta(seconds=0.5)
+            while stopped.execute(select(database_now())).scalar_one() < latest:
+                with store.write() as connection:
+                    taken_over += take_back_expired(connection, DAILY, NOW)
+    finally:
+        held.set()
+        over.set()
+        thread.join()
+    assert (taken_over, Counter(one.outcome for one in found)) == (0, {"done": 8})
+    with store.read() as connection:
+        assert connection.execute(select(func.sum(ledger.c.attempts), func.sum(ledger.c.lost))).one() == (8, 0)
+    assert book(store, allowed)[""].calls == 8
+    store.close()
+
+
 @pytest.mark.parametrize("broken", [None, ValueError("it cannot be stored")], ids=["stored", "refused"])
 def test_an_answer_that_is_being_stored_when_its_run_is_stopped_is_stored_and_counted(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: Exception | None

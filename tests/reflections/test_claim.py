@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from sqlalchemy import func, select, update
 
 from selo_dagster.reflections.claim import (
@@ -21,6 +22,7 @@ from selo_dagster.reflections.settle import Cost, settle_failed, settle_skipped
 from selo_dagster.reflections.tables import reflection_attempts
 from selo_dagster.store.engine import Store
 from selo_dagster.store.types import database_now
+from selo_dagster.store.waiting import bound_waits
 from tests.support.fakes import NOW, add_person, run_cohort, say
 
 
@@ -85,6 +87,20 @@ def test_a_heartbeat_keeps_the_lease(store: Store) -> None:
     with store.write() as connection:
         assert renew(connection, "run-1", 30.0) == 1
         assert take_back_expired(connection, DAILY, NOW) == 0
+
+
+@pytest.mark.postgres
+def test_a_heartbeat_does_not_wait_for_a_row_that_is_being_changed(postgres_url: str) -> None:
+    store = Store(postgres_url)
+    with_people(store, 3)
+    first, *_ = claimed(store, "run-1", lease_s=0.0)
+    with store.write() as settling:
+        settling.execute(select(ledger.c.id).where(ledger.c.id == first.id).with_for_update())
+        with store.write() as connection:
+            bound_waits(connection, lock_s=0.05, silence_s=30.0)
+            assert renew(connection, "run-1", 30.0) == 2
+            assert take_back_expired(connection, DAILY, NOW) == 0
+    store.close()
 
 
 def test_whoever_lost_the_claim_settles_nothing(store: Store) -> None:
