@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from selo_dagster.llm.errors import ModelError
+
+MOST_TOKENS: Final = 10_000_000
+"""Tokens of a call: a server that says more has not counted. No model reads or writes as many."""
 
 
 @dataclass(frozen=True)
 class ChatReply:
-    """What was answered. Token counts are the server's, 0 where it gives none."""
+    """What was answered. Token counts are the server's, 0 where it gives none that can be."""
 
     text: str
     finish_reason: Literal["stop", "length"]
@@ -53,4 +56,4 @@ def _dict(value: object) -> dict[str, Any]:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_TOKENS else 0

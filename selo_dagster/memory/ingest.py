@@ -19,6 +19,7 @@ from selo_dagster.people.erased import Door
 from selo_dagster.people.keys import Token, random_key
 from selo_dagster.people.registry import Registry
 from selo_dagster.store.engine import Store
+from selo_dagster.store.waiting import gave_way
 
 BATCH_LINES: Final = 10_000
 BATCH_BYTES: Final = 4 << 20
@@ -31,7 +32,6 @@ _LOCK: Final = 0x5E10_0002
 _TRIES: Final = 4
 _SQLITE_CACHE_KIB: Final = 32 << 10
 _SQLITE_CHECKPOINT_PAGES: Final = 4_000
-_SERIALIZATION_FAILURE, _DEADLOCK = "40001", "40P01"
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ def _settle_alone(store: Store, batch: _Unsettled, registry: Callable[[], Regist
                 return batch.settled(connection, registry)
         except DBAPIError as failed:
             # Another program that writes the same rows in another order: the database made us give way.
-            if not left or getattr(failed.orig, "pgcode", None) not in {_SERIALIZATION_FAILURE, _DEADLOCK}:
+            if not left or not gave_way(failed):
                 raise
             log.warning("a batch gave way to another writer and is tried again")
     raise AssertionError

@@ -187,4 +187,4 @@ def _of_row(row: Any) -> str:
         parent = str(row.reason).removeprefix("waiting_for_")
         return f"It waits for the {parent} of what it covers, which is not done."
     ready = "" if row.ready_at is None else f" Tried again from {row.ready_at:%Y-%m-%d %H:%M:%S}Z."
-    return f"{row.attempts} attempts, {row.lost} of them lost.{ready}"
+    return f"{row.attempts} attempts, {row.lost} claims lost.{ready}"

@@ -34,7 +34,7 @@ ledger = reflection_ledger
 
 @dataclass(frozen=True)
 class Claim:
-    """One obligation in the hands of one run. epoch: proves that it still is."""
+    """One obligation in the hands of one run. epoch: proves that it still is. forgiven: attempts that count no more."""
 
     id: int
     user_id: str
@@ -48,11 +48,6 @@ class Claim:
     forgiven: int = 0
     cause: dict[str, Any] | None = None
     evolve: bool = False
-
-    @property
-    def tries(self) -> int:
-        """Attempts that count: those since somebody last asked for it by hand."""
-        return self.attempts - self.forgiven
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,11 @@ class OldestFirst:
 
 
 def take_back_expired(connection: Connection, kind: Kind, now: datetime) -> int:
-    """Make rows due again whose holder let the lease run out; returns how many. Three times lost is dead."""
+    """Make rows due again whose holder let the lease run out; returns how many. Three times lost is dead.
+
+    Lost is whatever a run had begun; where it had begun nothing of what it held, all of that: something there may have
+    ended it before it could begin, and would end the next one as well.
+    """
     expired = (
         select(ledger.c.id, ledger.c.run_id, ledger.c.epoch)
         .where(ledger.c.kind == kind.name, ledger.c.state == CLAIMED, ledger.c.lease_until < database_now())
@@ -93,7 +92,9 @@ def take_back_expired(connection: Connection, kind: Kind, now: datetime) -> int:
         .values(outcome=LOST, ended_at=database_now())
     )
     begun = set(connection.execute(lost.returning(reflection_attempts.c.ledger_id)).scalars())
-    connection.execute(update(ledger).where(ledger.c.id.in_(begun)).values(lost=ledger.c.lost + 1))
+    began = {row.run_id for row in found if row.id in begun}
+    suspects = [row.id for row in found if row.id in begun or row.run_id not in began]
+    connection.execute(update(ledger).where(ledger.c.id.in_(suspects)).values(lost=ledger.c.lost + 1))
     connection.execute(
         update(ledger)
         .where(ledger.c.id.in_(ids), ledger.c.lost < DEAD_AFTER_LOST)
@@ -204,10 +205,15 @@ def _ready(
 
 
 def renew(connection: Connection, run_id: str, lease_s: float) -> int:
-    """Push back the lease of everything that `run_id` holds; returns how many rows it holds."""
+    """Push back the lease of what `run_id` holds; returns of how many rows.
+
+    A row that somebody is changing at this moment is left out: the others' leases must not wait for it, and nobody can
+    take it over meanwhile.
+    """
+    held = select(ledger.c.id).where(ledger.c.run_id == run_id, ledger.c.state == CLAIMED)
     return connection.execute(
         update(ledger)
-        .where(ledger.c.run_id == run_id, ledger.c.state == CLAIMED)
+        .where(ledger.c.id.in_(held.with_for_update(skip_locked=True)))
         .values(lease_until=database_now(lease_s))
     ).rowcount
 

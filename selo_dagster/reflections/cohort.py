@@ -6,17 +6,17 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from selo_dagster.clock import Clock
 from selo_dagster.llm.breaker import Breaker
@@ -27,20 +27,20 @@ from selo_dagster.llm.trust.veil import Redaction, hidden_from
 from selo_dagster.reflections.acceptance import Acceptance
 from selo_dagster.reflections.claim import Claim, begin_attempts, claim, release, renew, take_back_expired, unbegin
 from selo_dagster.reflections.context import Context
-from selo_dagster.reflections.gather import gather
+from selo_dagster.reflections.gather import gather, unreadable
 from selo_dagster.reflections.generate import Generated, Limits, Paid, generate
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.outage import PARKED, Gate, Parked, Pass, gate_of
 from selo_dagster.reflections.prompt import Prompt, prompt_for
 from selo_dagster.reflections.retry import Failure, failure_of, look_again_at, may_try_again, next_attempt_at
 from selo_dagster.reflections.settle import (
+    Before,
     Cost,
     Nothing,
     OnMade,
     OnSettled,
     Rejected,
     Settlement,
-    same_before,
     settle_deferred,
     settle_done,
     settle_failed,
@@ -48,6 +48,7 @@ from selo_dagster.reflections.settle import (
     settle_skipped,
     settle_unbegun,
     settle_unchanged,
+    tried_before,
 )
 from selo_dagster.reflections.spending import Purse, purse_of
 from selo_dagster.reflections.standing import SourceGoneError
@@ -55,6 +56,7 @@ from selo_dagster.reflections.states import DEFERRED, DONE, FAILED, REJECTED, SK
 from selo_dagster.reflections.traced import CohortSpans, tell_settled
 from selo_dagster.reflections.turns import Turns
 from selo_dagster.store.engine import Store
+from selo_dagster.store.waiting import bound_waits, gave_way
 from selo_dagster.tracing.spans import span
 
 T = TypeVar("T")
@@ -64,6 +66,9 @@ DATABASE_THREADS: Final = {"postgresql": 4, "sqlite": 1}
 """SQLite has one writer: more threads would only wait for each other."""
 
 BEATS_A_LEASE: Final = 3
+LOCK_WAIT: Final = 1 / 6
+SILENCE: Final = 2 / 3
+"""Parts of a lease: it outlives waits for several locks one after the other, and whoever was stopped holding them."""
 STOP_POLL_S: Final = 0.5
 TASKS_A_CALL: Final = 2
 """People in hand for each call under way: while one is stored, another may already be asked for."""
@@ -72,6 +77,9 @@ _FLOWING: Final = "flowing"
 _DRY: Final = "dry"
 """Nothing more to claim but people who have to be alone."""
 _EMPTY: Final = "empty"
+
+Found = Context | Nothing | Failure
+"""What was gathered for a claim, or why it cannot be."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +121,15 @@ class Tools:
 
 @dataclass(frozen=True)
 class _Begun:
-    """What became of those who were to begin. asked: what the model is asked, of those whom a budget pays for.
+    """What became of those who were to begin. prompts: what their model is asked, or why that cannot be said.
 
-    waiting: those for whom there may be room soon; settled: those for whom there is none today.
+    tabs: of those for whom a budget pays; waiting: those for whom there may be room soon; settled: those for whom there
+    is none today.
     """
 
     begun: frozenset[int]
-    asked: dict[int, tuple[Prompt, Tab]] = field(default_factory=dict)
+    prompts: Mapping[int, Prompt | Failure]
+    tabs: Mapping[int, Tab] = field(default_factory=dict)
     waiting: frozenset[int] = frozenset()
     settled: tuple[Settlement, ...] = ()
 
@@ -140,14 +150,16 @@ class Cohort:
     request_id: str | None = None
     held_back: Callable[[], bool] = lambda: False
     by_hand: bool = False
-    _queue: deque[tuple[Claim, Context | Nothing]] = field(default_factory=deque)
+    _queue: deque[tuple[Claim, Found]] = field(default_factory=deque)
     _held: dict[int, Claim] = field(default_factory=dict)
     _supply: str = _FLOWING
     _stopping: bool = False
     _calling: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    _under_way: set[asyncio.Future[Any]] = field(default_factory=set, repr=False)
     _threads: ThreadPoolExecutor = field(init=False, repr=False)
     _first: ThreadPoolExecutor = field(init=False, repr=False)
+    _beats: ThreadPoolExecutor = field(init=False, repr=False)
     _spans: CohortSpans = field(init=False, repr=False)
     _gate: Gate = field(init=False, repr=False)
     _turns: Turns = field(init=False, repr=False)
@@ -183,13 +195,15 @@ class Cohort:
         with (
             ThreadPoolExecutor(threads, thread_name_prefix="selo-database") as self._threads,
             ThreadPoolExecutor(1, thread_name_prefix="selo-first") as first,
+            # Whatever the others wait for, the leases of what is in hand do not.
+            ThreadPoolExecutor(1, thread_name_prefix="selo-beat") as self._beats,
         ):
             # What lets the next call begin must not queue behind what stores the last ones; SQLite has one writer.
             self._first = self._threads if threads == 1 else first
             beating = asyncio.create_task(self._beat())
             try:
                 await self._work(deadline)
-                await self._in_thread(self._release_rest)
+                await self._in_thread(self._patiently, self._release_rest)
             finally:
                 beating.cancel()
                 await asyncio.gather(beating, return_exceptions=True)
@@ -231,6 +245,14 @@ class Cohort:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+            await self._let_end()
+
+    async def _let_end(self) -> None:
+        """Wait for what was broken off on its way into the database: what it counts must not be given back."""
+        for ended in await asyncio.gather(*self._under_way, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                # Rolled back: its claim is released with the others.
+                log.warning("what was broken off was not stored: %s", type(ended).__name__)
 
     def _room(self) -> int:
         """Return how many calls may begin: a slot is free when its call has ended, not when it is stored."""
@@ -265,7 +287,7 @@ class Cohort:
         if allowed is None or self._purse.spent is not None:
             self._supply = _EMPTY
             return
-        claims = await self._in_first_thread(self._claim, alone, allowed)
+        claims = await self._in_first_thread(self._patiently, self._claim, alone, allowed)
         if not claims:
             await self._in_first_thread(self._gate.give_back)
             if not alone:
@@ -282,7 +304,7 @@ class Cohort:
     def _claim(self, alone: bool, allowed: Pass) -> list[Claim]:
         now = self.tools.clock.now()
         most = 1 if alone else self.limits.chunk
-        with self.tools.store.write() as connection:
+        with self._paying() as connection:
             take_back_expired(connection, self.kind, now)
             claims = claim(
                 connection,
@@ -299,27 +321,37 @@ class Cohort:
             self._spans.claimed(connection, claims)
             return claims
 
-    def _gather(self, claims: list[Claim]) -> dict[int, Context | Nothing]:
+    def _gather(self, claims: list[Claim]) -> Mapping[int, Found]:
         try:
             with span("selo.context", people=len(claims)), self.tools.store.read() as connection:
                 return gather(connection, self.kind, claims, self.limits.context_characters)
-        except SQLAlchemyError as refused:
+        except Exception as refused:  # noqa: BLE001 - what one person's rows hold is theirs alone, whatever it raises
+            broken = refused
+        if not unreadable(broken):
             # Could not look is not the same as nothing there: these rows are put off, not skipped.
-            log.warning("could not read the contexts of %d people: %s", len(claims), type(refused).__name__)
+            log.warning("could not read the contexts of %d people: %s", len(claims), type(broken).__name__)
             return {one.id: Nothing(DEFERRED, Reason.COULD_NOT_LOOK) for one in claims}
+        if len(claims) > 1:
+            # By halves: whoever is not to blame is still read together with many.
+            half = len(claims) // 2
+            return {**self._gather(claims[:half]), **self._gather(claims[half:])}
+        (one,) = claims
+        log.warning("the context of ledger row %d cannot be read: %s", one.id, type(broken).__name__)
+        return {one.id: failure_of(broken)}
 
     async def _begin(self, room: int) -> set[asyncio.Task[None]]:
         batch = [self._queue.popleft() for _ in range(max(0, min(room, len(self._queue))))]
         if not batch:
             return set()
         self._calling += len(batch)
-        begun = await self._in_first_thread(self._begin_attempts, batch)
+        begun = await self._in_first_thread(self._patiently, self._begin_attempts, batch)
         for settlement in begun.settled:
             self.sink(settlement)
         tasks = set()
         for one, found in batch:
             if one.id in begun.begun:
-                tasks.add(asyncio.create_task(self._one(one, found, begun.asked.get(one.id))))
+                prompt = begun.prompts.get(one.id)
+                tasks.add(asyncio.create_task(self._one(one, found, prompt, begun.tabs.get(one.id))))
             elif one.id in begun.waiting:
                 # Without a word: nothing has changed, and whoever ends a call or half a second says when to look again.
                 self._calling -= 1
@@ -329,16 +361,16 @@ class Cohort:
                 self._held.pop(one.id, None)
         return tasks
 
-    def _begin_attempts(self, batch: list[tuple[Claim, Context | Nothing]]) -> _Begun:
+    def _begin_attempts(self, batch: list[tuple[Claim, Found]]) -> _Begun:
         claims = [one for one, _ in batch]
+        prompts = self._prompts(batch)
         if not self._purse.counts:
             with self.tools.store.write() as connection:
-                return _Begun(frozenset(one.id for one in begin_attempts(connection, claims, self.run_id)))
-        prompts = {one.id: self._prompt(one, found) for one, found in batch if isinstance(found, Context)}
+                return _Begun(frozenset(one.id for one in begin_attempts(connection, claims, self.run_id)), prompts)
         now = self.tools.clock.now()
-        with self.tools.store.write() as connection:
+        with self._paying() as connection:
             held = begin_attempts(connection, claims, self.run_id)
-            asking = [(one, prompts[one.id]) for one in held if one.id in prompts]
+            asking = [(one, prompt) for one in held if isinstance(prompt := prompts.get(one.id), Prompt)]
             admitted = self._purse.admit(connection, asking, now)
             settled = [
                 settle_unbegun(connection, one, Reason.BUDGET, until=admitted.over[one.id].until)
@@ -350,29 +382,37 @@ class Cohort:
         not_now = admitted.waiting | admitted.over.keys()
         return _Begun(
             frozenset(one.id for one in held if one.id not in not_now),
-            {row: (prompts[row], tab) for row, tab in admitted.tabs.items()},
+            prompts,
+            admitted.tabs,
             admitted.waiting,
             tuple(one for one in settled if one is not None),
         )
 
-    def _prompt(self, one: Claim, context: Context) -> Prompt:
+    def _prompts(self, batch: list[tuple[Claim, Found]]) -> dict[int, Prompt | Failure]:
+        if self.kind.shape.task is None:
+            return {}
+        return {one.id: self._prompt(one, found) for one, found in batch if isinstance(found, Context)}
+
+    def _prompt(self, one: Claim, context: Context) -> Prompt | Failure:
         # What the usual model must not see, a cheaper one is not shown either.
         hidden = hidden_from(self.tools.redaction, in_process=self.tools.model.in_process)
-        return prompt_for(context, self.kind.caused_by(one.cause), self.limits.person.call_s, hidden)
+        try:
+            return prompt_for(context, self.kind.caused_by(one.cause), self.limits.person.call_s, hidden)
+        except Exception as broken:  # noqa: BLE001 - one person's failure is theirs alone, recorded by its class
+            return failure_of(broken)
 
-    async def _one(
-        self, one: Claim, found: Context | Nothing | Generated, asked: tuple[Prompt, Tab] | None = None
-    ) -> None:
+    async def _one(self, one: Claim, found: Found, prompt: Prompt | Failure | None, tab: Tab | None) -> None:
         try:
             with self._spans.reflect(one, self.tools.clock.now()) as told:
-                settlement = await self._settled(one, found, asked)
+                settlement = await self._settled(one, found, prompt, tab)
                 if isinstance(settlement, Parked):
                     told.tell(outcome="parked")
                 else:
                     tell_settled(told, settlement)
         finally:
-            self._purse.forget(one)
             self._changed.set()
+        # Whoever is broken off keeps both: what it paid for may be on its way into the database.
+        self._purse.forget(one)
         self._held.pop(one.id, None)
         if isinstance(settlement, Parked):
             return
@@ -382,38 +422,38 @@ class Cohort:
             self.sink(settlement)
 
     async def _settled(
-        self, one: Claim, found: Context | Nothing | Generated, asked: tuple[Prompt, Tab] | None
+        self, one: Claim, found: Found, prompt: Prompt | Failure | None, tab: Tab | None
     ) -> Settlement | Parked | None:
-        started = self.tools.monotonic()
-        if self.kind.shape.task is None and isinstance(found, Context):
-            found = self._computed(found)
-        if isinstance(found, Generated):
-            self._call_ended()
-            return await self._settle(one, found, "", None)
-        if isinstance(found, Nothing):
-            self._call_ended()
-            return await self._commit(self._settle_nothing, one, found, Cost(), found.read_upto)
-        return await self._reflect(one, found, started, asked)
+        if isinstance(found, Context) and isinstance(prompt, Prompt):
+            return await self._reflect(one, found, prompt, tab)
+        self._call_ended()
+        result = (prompt or self._computed(found)) if isinstance(found, Context) else found
+        if isinstance(result, Generated):
+            return await self._settle(one, result, "", None)
+        if isinstance(result, Nothing):
+            return await self._commit(self._settle_nothing, one, result, Cost(), result.read_upto)
+        return await self._commit(self._settle_failed, one, result, "", Cost())
 
     def _call_ended(self) -> None:
         self._calling -= 1
         self._changed.set()
 
-    def _computed(self, context: Context) -> Generated | Nothing:
-        made = self.kind.shape.computed(context, self.tools.new_id)
+    def _computed(self, context: Context) -> Generated | Nothing | Failure:
+        try:
+            made = self.kind.shape.computed(context, self.tools.new_id)
+        except Exception as broken:  # noqa: BLE001 - as for a prompt
+            return failure_of(broken)
         return made if isinstance(made, Nothing) else Generated(made, Cost())
 
     async def _reflect(
-        self, one: Claim, context: Context, started: float, asked: tuple[Prompt, Tab] | None
+        self, one: Claim, context: Context, prompt: Prompt, tab: Tab | None
     ) -> Settlement | Parked | None:
+        started = self.tools.monotonic()
         limits = self.limits.person
         kind = self.kind.caused_by(one.cause)
         model, paid = self.tools.model, None
-        if asked is None:
-            prompt = self._prompt(one, context)
-        else:
-            prompt, tab = asked
-            paid = Paid(tab, lambda request: self._in_thread(self._another, one, request))
+        if tab is not None:
+            paid = Paid(tab, lambda request: self._in_thread(self._patiently, self._another, one, request))
             if tab.model and self.tools.cheaper is not None:
                 model = self.tools.cheaper
         making = generate(model, context, kind, prompt, limits=limits, new_id=self.tools.new_id, paid=paid)
@@ -426,21 +466,43 @@ class Cohort:
             self._purse.broke(one, broken)
             failure = failure_of(broken)
             spent = Cost(seconds=self.tools.monotonic() - started, model_calls=failure.calls)
+            if model.in_process:
+                return await self._commit(self._settle_failed, one, failure, prompt.input_hash, spent)
             return await self._commit(self._settle_call_failed, one, broken, failure, prompt.input_hash, spent)
-        if self._gate.listening and model is not self.tools.cheaper:
+        # A lighter model stands on the same server; one in this process says nothing of it.
+        if self._gate.listening and not model.in_process:
             await self._in_thread(self._gate.answered)
         return await self._settle(one, generated, prompt.input_hash, context.read_upto)
 
     def _another(self, one: Claim, request: CompletionRequest) -> bool:
-        with self.tools.store.write() as connection:
+        with self._paying() as connection:
             return self._purse.another(connection, one, request, self.tools.clock.now())
 
     @contextmanager
     def _settling(self, one: Claim) -> Iterator[Connection]:
         """A transaction that settles a claim, and counts at its end what it used: everybody adds to the same rows."""
-        with self.tools.store.write() as connection:
+        with self._paying() as connection:
             yield connection
             self._purse.count(connection, one)
+
+    @contextmanager
+    def _paying(self) -> Iterator[Connection]:
+        """A transaction that may wait for a budget's rows, while others wait for it: both less long than a lease."""
+        lease_s = self.limits.lease_s
+        with self.tools.store.write() as connection:
+            if self._purse.counts:
+                bound_waits(connection, lock_s=lease_s * LOCK_WAIT, silence_s=lease_s * SILENCE)
+            yield connection
+
+    def _patiently(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do what is one transaction, anew where it gave way to another: what it held keeps its lease between them."""
+        while True:
+            try:
+                return work(*arguments)
+            except DBAPIError as broken:
+                if not gave_way(broken):
+                    raise
+            self._renew()
 
     async def _settle(
         self, one: Claim, generated: Generated, input_hash: str, read_upto: int | None
@@ -470,14 +532,14 @@ class Cohort:
                 if settled is not None and settled.outcome == DONE and self.tools.on_made is not None:
                     self.tools.on_made(connection, one, result, now)
                 return settled
-            before = same_before(connection, one, input_hash, REJECTED, None)
+            before = tried_before(connection, one, input_hash, REJECTED, None)
             return settle_rejected(
                 connection,
                 one,
                 result.codes,
                 answer=result.answer,
                 input_hash=input_hash,
-                retry_at=self._retry_at(one, now, transient=False, same=before),
+                retry_at=self._retry_at(now, before, transient=False),
                 cost=generated.cost,
                 now=now,
             )
@@ -504,24 +566,22 @@ class Cohort:
         self, connection: Connection, one: Claim, failure: Failure, input_hash: str, spent: Cost
     ) -> Settlement | None:
         now = self.tools.clock.now()
-        before = same_before(connection, one, input_hash, FAILED, failure.error_class)
+        before = tried_before(connection, one, input_hash, FAILED, failure.error_class)
         return settle_failed(
             connection,
             one,
             failure.error_class,
             input_hash=input_hash,
-            retry_at=self._retry_at(
-                one, now, transient=failure.transient, same=before, retry_after_s=failure.retry_after_s
-            ),
+            retry_at=self._retry_at(now, before, transient=failure.transient, retry_after_s=failure.retry_after_s),
             cost=spent,
             now=now,
         )
 
     def _retry_at(
-        self, one: Claim, now: datetime, *, transient: bool, same: int, retry_after_s: float | None = None
+        self, now: datetime, before: Before, *, transient: bool, retry_after_s: float | None = None
     ) -> datetime | None:
-        tries = one.tries + 1
-        if not may_try_again(transient=transient, tries=tries, same_before=same):
+        tries = before.tries + 1
+        if not may_try_again(transient=transient, tries=tries, same_before=before.same):
             return None
         return next_attempt_at(now, tries, self.tools.random, retry_after_s=retry_after_s)
 
@@ -537,7 +597,7 @@ class Cohort:
             return settle_unchanged(connection, one, reason, cost=cost, now=now, also=also)
 
     def _release_rest(self) -> None:
-        with self.tools.store.write() as connection:
+        with self._paying() as connection:
             release(connection, list(self._held.values()))
             self._purse.give_back(connection, list(self._held.values()))
         self._gate.give_back()
@@ -546,7 +606,7 @@ class Cohort:
         while True:
             await asyncio.sleep(self.limits.lease_s / BEATS_A_LEASE)
             try:
-                await self._in_first_thread(self._renew)
+                await asyncio.get_running_loop().run_in_executor(self._beats, self._renew)
             except SQLAlchemyError as refused:
                 # The fence protects the rows; the next beat may succeed before the lease runs out.
                 log.warning("a heartbeat could not be written: %s", type(refused).__name__)
@@ -557,10 +617,15 @@ class Cohort:
 
     async def _commit(self, work: Callable[..., T], *arguments: object) -> T:
         with span("selo.commit"):
-            return await self._in_thread(work, *arguments)
+            return await self._in_thread(self._patiently, work, *arguments)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work, *arguments)
+        """Do work to its end, also if whoever waits for it is broken off."""
+        loop = asyncio.get_running_loop()
+        work_itself = loop.run_in_executor(self._threads, copy_context().run, work, *arguments)
+        self._under_way.add(work_itself)
+        work_itself.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(work_itself)
 
     async def _in_first_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._first, copy_context().run, work, *arguments)

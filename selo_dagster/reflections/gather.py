@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import Connection, select
+from sqlalchemy import exc as faults
 
 from selo_dagster.people.goals import open_goals
 from selo_dagster.people.history import zones_of
@@ -16,6 +18,12 @@ from selo_dagster.reflections.kind import Gathering, Kind
 from selo_dagster.reflections.settle import Nothing
 from selo_dagster.reflections.states import DEFERRED, SKIPPED, UNCHANGED, Reason
 from selo_dagster.reflections.trusted import called, parted
+
+_OF_THE_DATABASE: Final = (faults.OperationalError, faults.InterfaceError, faults.ProgrammingError, faults.TimeoutError)
+"""Errors of a database that is away, busy, or not what was thought: they say nothing of anybody's rows."""
+
+_NOT_UTF8: Final = "Could not decode to UTF-8"
+"""How SQLite's driver begins to say that a text is none, by the class that elsewhere means a passing trouble."""
 
 
 def gather(connection: Connection, kind: Kind, claims: Sequence[Claim], budget: int) -> dict[int, Context | Nothing]:
@@ -50,6 +58,13 @@ def gather(connection: Connection, kind: Kind, claims: Sequence[Claim], budget: 
         persona = {trait.name: trait.value for trait in traits[one.user_id]}
         found[one.id] = _context(one, people[one.user_id].name, material, persona, goals.get(one.user_id, ()), budget)
     return found
+
+
+def unreadable(broken: Exception) -> bool:
+    """Tell whether what `gather` raised is for what stands in somebody's rows, and not for the database."""
+    if isinstance(broken, faults.OperationalError):
+        return str(broken.orig).startswith(_NOT_UTF8)
+    return not isinstance(broken, _OF_THE_DATABASE)
 
 
 def _context(

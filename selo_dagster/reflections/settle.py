@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
-from sqlalchemy import Connection, String, bindparam, func, select, update
+from sqlalchemy import Connection, String, and_, bindparam, func, select, true, update
 
 from selo_dagster.reflections.caused import Caused, caused_by
-from selo_dagster.reflections.claim import Claim, unbegin
+from selo_dagster.reflections.claim import LOST, Claim, unbegin
 from selo_dagster.reflections.states import CLAIMED, DEAD, DEFERRED, DONE, FAILED, REJECTED, SKIPPED, UNCHANGED
 from selo_dagster.reflections.tables import reflection_attempts, reflection_ledger
 from selo_dagster.store.alert_signals import Signal, signal
@@ -19,6 +19,9 @@ from selo_dagster.store.types import database_now
 ledger = reflection_ledger
 ANSWER_LIMIT = 20_000
 """Characters of a rejected answer that are kept for whoever has to find out why."""
+
+_TRIES = (FAILED, REJECTED, LOST)
+"""How attempts end that are tries: no others bring a row nearer to its death."""
 
 # Built once: every person passes through these, and building a statement costs more than sending it.
 _FINISH = (
@@ -253,21 +256,36 @@ def settle_rejected(
     return _settlement(claim, REJECTED, cost, reason=codes[0], codes=codes, retry_at=retry_at)
 
 
-def same_before(connection: Connection, claim: Claim, input_hash: str, outcome: str, error_class: str | None) -> int:
-    """Return how many earlier tries of this obligation ended in the same way on the same input."""
+@dataclass(frozen=True)
+class Before:
+    """Earlier tries of an obligation. same: of them, those that ended in the same way on the same input."""
+
+    tries: int
+    same: int
+
+
+def tried_before(
+    connection: Connection, claim: Claim, input_hash: str, outcome: str, error_class: str | None
+) -> Before:
+    """Return the tries of this obligation before this one, since somebody last asked for it by hand.
+
+    An attempt that was put off or released is none: nothing was tried, or nothing came of it by anybody's fault.
+    """
     tried = reflection_attempts.c
-    return int(
-        connection.execute(
-            select(func.count()).where(
-                tried.ledger_id == claim.id,
-                tried.number > claim.forgiven,
-                tried.number <= claim.attempts,
-                tried.input_hash == input_hash,
-                tried.outcome == outcome,
-                *([] if error_class is None else [tried.error_class == error_class]),
-            )
-        ).scalar_one()
+    same = and_(
+        tried.input_hash == input_hash,
+        tried.outcome == outcome,
+        true() if error_class is None else tried.error_class == error_class,
     )
+    row = connection.execute(
+        select(func.count(), func.count().filter(same)).where(
+            tried.ledger_id == claim.id,
+            tried.number > claim.forgiven,
+            tried.number <= claim.attempts,
+            tried.outcome.in_(_TRIES),
+        )
+    ).one()
+    return Before(*row)
 
 
 def settle_failed(

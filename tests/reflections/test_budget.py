@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from sqlalchemy import event, func, select, update
 from selo_dagster.clock import FixedClock
 from selo_dagster.llm.breaker import FAILURES_TO_OPEN, Breaker
 from selo_dagster.llm.budgets.bound import bound_of
-from selo_dagster.llm.budgets.caps import Budget, Cap
+from selo_dagster.llm.budgets.caps import Budget, Cap, Policy
 from selo_dagster.llm.budgets.money import Price
 from selo_dagster.llm.budgets.standing import REFUSED_TO_CLOSE
 from selo_dagster.llm.budgets.tables import spending_calls, spending_days
@@ -26,6 +27,8 @@ from selo_dagster.llm.endpoint import endpoint_at
 from selo_dagster.llm.errors import ModelError
 from selo_dagster.llm.extractive import ExtractiveModel
 from selo_dagster.llm.protocol import Completion, CompletionRequest
+from selo_dagster.llm.tables import CLOSED, model_endpoints
+from selo_dagster.reflections import cohort
 from selo_dagster.reflections.claim import begin_attempts, claim, ledger, take_back_expired
 from selo_dagster.reflections.cohort import Cohort
 from selo_dagster.reflections.context import Context
@@ -37,7 +40,7 @@ from selo_dagster.reflections.kinds import DAILY, KINDS
 from selo_dagster.reflections.prompt import prompt_for
 from selo_dagster.reflections.schedules import schedule_of
 from selo_dagster.reflections.sensors import due_requests_sensor
-from selo_dagster.reflections.settle import Settlement
+from selo_dagster.reflections.settle import Settlement, settle_done
 from selo_dagster.reflections.spending import Purse
 from selo_dagster.reflections.tables import reflection_attempts, reflections
 from selo_dagster.settings import process_settings
@@ -50,6 +53,7 @@ from tests.support.fakes import NOW, FakeModel, add_person, good_answer, limits,
 
 TOMORROW = datetime.fromisoformat("2026-11-24T00:00:00+00:00")
 MAX_TOKENS = 600
+BREAKER = Breaker(endpoint_at("http://model.example/v1"), 4)
 
 
 @dataclass
@@ -259,19 +263,16 @@ def test_a_call_that_found_no_server_is_parked_and_counts_nothing(store: Store) 
     async def gone(_: CompletionRequest) -> str:
         raise ModelError("connection")
 
-    breaker = Breaker(endpoint_at("http://model.example/v1"), 4)
     with store.write() as connection:
         for _ in range(FAILURES_TO_OPEN - 1):
-            breaker.failed(connection, "somebody")
+            BREAKER.failed(connection, "somebody")
     allowed = budget(fleet=100 * one_call(store))
-    assert run(store, Metered(gone), allowed, breaker=breaker) == []
+    assert run(store, Metered(gone), allowed, breaker=BREAKER) == []
     assert (attempts(store), reserved(store)) == ((0, 0), 0)
     assert book(store, allowed)[""].spent.tokens == 0
 
 
 def test_a_row_that_the_database_refuses_is_counted_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from selo_dagster.reflections import cohort
-
     def refuse(*_: Any, **__: Any) -> None:
         raise ValueError("it cannot be stored")
 
@@ -324,6 +325,98 @@ def test_a_run_that_is_stopped_gives_back_what_it_had_reserved(store: Store) -> 
     assert rows(store) == {("due", None): 6}
 
 
+@pytest.mark.postgres
+def test_a_run_keeps_its_claims_while_somebody_sits_on_the_fleets_row(postgres_url: str) -> None:
+    store = Store(postgres_url)
+    people_with_a_day(store, 8)
+    allowed = budget(fleet=100 * one_call(store))
+    asked, held, over = threading.Event(), threading.Event(), threading.Event()
+
+    async def answering(request: CompletionRequest) -> str:
+        # The first is settled behind that row, the next one begins behind it, the others are being asked.
+        asked.set()
+        waits_for = held if request.subject == "p000" else over
+        await asyncio.get_running_loop().run_in_executor(None, waits_for.wait)
+        return good_answer(request)
+
+    given = replace(tools(store, Metered(answering)), budget=allowed)
+    run = Cohort(DAILY, "alive", limits(lease_s=2.0, concurrency=4), given, lambda _: None)
+    found: list[Settlement] = []
+    thread = threading.Thread(target=lambda: found.extend(one for batch in settlements(run) for one in batch))
+    thread.start()
+    taken_over = 0
+    try:
+        assert asked.wait(20)
+        with store.engine.connect() as stopped, stopped.begin():
+            stopped.execute(select(spending_days).where(spending_days.c.scope == "fleet").with_for_update())
+            held.set()
+            latest = stopped.execute(select(func.max(ledger.c.lease_until))).scalar_one() + timedelta(seconds=0.5)
+            while stopped.execute(select(database_now())).scalar_one() < latest:
+                with store.write() as connection:
+                    taken_over += take_back_expired(connection, DAILY, NOW)
+    finally:
+        held.set()
+        over.set()
+        thread.join()
+    assert (taken_over, Counter(one.outcome for one in found)) == (0, {"done": 8})
+    with store.read() as connection:
+        assert connection.execute(select(func.sum(ledger.c.attempts), func.sum(ledger.c.lost))).one() == (8, 0)
+    assert book(store, allowed)[""].calls == 8
+    store.close()
+
+
+@pytest.mark.parametrize("broken", [None, ValueError("it cannot be stored")], ids=["stored", "refused"])
+def test_an_answer_that_is_being_stored_when_its_run_is_stopped_is_stored_and_counted(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: Exception | None
+) -> None:
+    people_with_a_day(store, 1)
+    most = one_call(store)
+    allowed = budget(fleet=10 * most)
+    made: list[Cohort] = []
+    claimed_all, broken_off = threading.Event(), threading.Event()
+
+    def held_back() -> bool:
+        # From then on the run claims no more: it has only to hear that it is stopped.
+        if made[0]._held:
+            claimed_all.set()
+        return claimed_all.is_set()
+
+    async def late(request: CompletionRequest) -> str:
+        await asyncio.get_running_loop().run_in_executor(None, claimed_all.wait)
+        return good_answer(request)
+
+    async def one(self: Cohort, *given: Any) -> None:
+        try:
+            await before(self, *given)
+        except asyncio.CancelledError:
+            broken_off.set()
+            raise
+
+    def stored(*given: Any, **more: Any) -> Settlement | None:
+        made[0].stop()
+        assert broken_off.wait(20)
+        if broken is not None:
+            raise broken
+        return settle_done(*given, **more)
+
+    before = Cohort._one
+    monkeypatch.setattr(Cohort, "_one", one)
+    monkeypatch.setattr(cohort, "settle_done", stored)
+    monkeypatch.setattr(cohort, "STOP_POLL_S", 0.02)
+    given = replace(tools(store, Metered(late, used=1.0)), budget=allowed)
+    made.append(Cohort(DAILY, "stopped", limits(), given, lambda _: None, held_back=held_back))
+    assert [one for batch in settlements(made[0]) for one in batch] == []
+    fleet = book(store, allowed)[""]
+    if broken is None:
+        assert rows(store) == {("done", None): 1}
+        assert (fleet.calls, fleet.spent.tokens, fleet.unheard.tokens) == (1, most, 0)
+    else:
+        assert rows(store) == {("due", None): 1}
+        assert (fleet.calls, fleet.spent.tokens, fleet.unheard.tokens) == (0, 0, most)
+        assert "what was broken off was not stored: ValueError" in caplog.text
+    assert reserved(store) == 0
+
+
 class TestCheaperModels:
     def test_the_extractive_model_takes_over_under_its_own_name(self, store: Store) -> None:
         people_with_a_day(store, 6)
@@ -348,6 +441,47 @@ class TestCheaperModels:
         assert (len(usual.asked), len(light.asked)) == (2, 2)
         assert book(store, allowed)[""].spent.cost == most * 2_200
         assert light.closed
+
+    def answered_by(self, store: Store, cheaper: FakeModel, policy: Policy = "light") -> tuple[list[Settlement], str]:
+        """Run a cohort that has money for a cheaper model only; returns how the breaker stands then."""
+        dear, cheap = Price(output=10**11), Price(output=1_000)
+        allowed = Budget(Cap(cost=10**10), max_tokens=MAX_TOKENS, deep=dear, light=cheap, policy=policy)
+        model = FakeModel()
+        settled = run(store, model, allowed, cheaper=cheaper, breaker=BREAKER)
+        assert model.asked == []
+        with store.read() as connection:
+            return settled, BREAKER.standing(connection).state
+
+    def test_a_light_models_answers_close_the_breaker_of_their_server(self, store: Store) -> None:
+        people_with_a_day(store, 12)
+        with store.write() as connection:
+            for _ in range(FAILURES_TO_OPEN):
+                BREAKER.failed(connection, "somebody")
+            connection.execute(update(model_endpoints).values(next_probe_at=database_now(-1)))
+        settled, state = self.answered_by(store, Metered(used=0.1))
+        assert (Counter(one.outcome for one in settled), state) == ({"done": 12}, CLOSED)
+
+    def test_failures_of_a_light_model_between_its_answers_open_nothing(self, store: Store) -> None:
+        people_with_a_day(store, 40)
+        model = Metered(used=0.1)
+
+        async def now_and_then(request: CompletionRequest) -> str:
+            if len(model.asked) % 8 == 0:
+                raise ModelError("server_error")
+            return good_answer(request)
+
+        model.answering = now_and_then
+        settled, state = self.answered_by(store, model)
+        assert (Counter(one.outcome for one in settled), state) == ({"done": 35, "failed": 5}, CLOSED)
+
+    def test_the_model_in_this_process_says_nothing_of_a_server(self, store: Store) -> None:
+        people_with_a_day(store, 6)
+
+        async def too_slow(_: CompletionRequest) -> str:
+            raise TimeoutError
+
+        settled, state = self.answered_by(store, Metered(too_slow, in_process=True), "extractive")
+        assert (Counter(one.outcome for one in settled), state) == ({"failed": 6}, CLOSED)
 
 
 class TestTold:

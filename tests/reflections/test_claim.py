@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from sqlalchemy import func, select, update
 
 from selo_dagster.reflections.claim import (
@@ -21,6 +22,7 @@ from selo_dagster.reflections.settle import Cost, settle_failed, settle_skipped
 from selo_dagster.reflections.tables import reflection_attempts
 from selo_dagster.store.engine import Store
 from selo_dagster.store.types import database_now
+from selo_dagster.store.waiting import bound_waits
 from tests.support.fakes import NOW, add_person, run_cohort, say
 
 
@@ -87,6 +89,20 @@ def test_a_heartbeat_keeps_the_lease(store: Store) -> None:
         assert take_back_expired(connection, DAILY, NOW) == 0
 
 
+@pytest.mark.postgres
+def test_a_heartbeat_does_not_wait_for_a_row_that_is_being_changed(postgres_url: str) -> None:
+    store = Store(postgres_url)
+    with_people(store, 3)
+    first, *_ = claimed(store, "run-1", lease_s=0.0)
+    with store.write() as settling:
+        settling.execute(select(ledger.c.id).where(ledger.c.id == first.id).with_for_update())
+        with store.write() as connection:
+            bound_waits(connection, lock_s=0.05, silence_s=30.0)
+            assert renew(connection, "run-1", 30.0) == 2
+            assert take_back_expired(connection, DAILY, NOW) == 0
+    store.close()
+
+
 def test_whoever_lost_the_claim_settles_nothing(store: Store) -> None:
     with_people(store, 1)
     (old,) = begun(store, claimed(store, "run-1"), "run-1")
@@ -108,6 +124,14 @@ def test_an_attempt_whose_claim_was_lost_is_lost_and_not_failed(store: Store) ->
         (attempt,) = connection.execute(select(reflection_attempts)).all()
     assert attempt.outcome == "lost"
     assert state_of(store) == [("due", 1, 1), ("due", 0, 0)]
+
+
+def test_a_run_that_dies_before_it_begins_anything_loses_all_that_it_held(store: Store) -> None:
+    with_people(store, 3)
+    claimed(store, "run-1", limit=2)
+    begun(store, claimed(store, "run-2"), "run-2")
+    expire(store)
+    assert state_of(store) == [("due", 1, 0), ("due", 1, 0), ("due", 1, 1)]
 
 
 def test_somebody_lost_twice_is_claimed_alone_and_after_three_times_is_dead(store: Store) -> None:

@@ -105,6 +105,15 @@ def test_every_fault_alone_ends_in_its_own_class_within_its_limit(
     check_books(store)
 
 
+def test_a_server_that_counts_more_tokens_than_there_can_be_ends_no_run(store: Store) -> None:
+    due_people(store, 5)
+    steps = [fault.ok(counted=2**31 - 1 if number % 2 else 2**63) for number in range(5)]
+    with fault.FaultServer(lambda received: steps[received.number]) as server:
+        found = reflect(store, server, "run-1", FixedClock(NOW))
+    assert [(one.outcome, one.cost.input_tokens, one.cost.output_tokens) for one in found] == [("done", 0, 50)] * 5
+    check_books(store)
+
+
 def test_a_server_gone_altogether_fails_everybody_and_loses_nobody(store: Store) -> None:
     due_people(store, 5)
     with fault.FaultServer() as server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -10,14 +11,17 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from selo_dagster.clock import FixedClock
 from selo_dagster.llm.errors import ModelError
 from selo_dagster.llm.protocol import CompletionRequest
-from selo_dagster.reflections.claim import ledger
+from selo_dagster.people.tables import user_statements, users
+from selo_dagster.reflections.claim import begin_attempts, claim, ledger
+from selo_dagster.reflections.cohort import Cohort
 from selo_dagster.reflections.dead import dead_letters, replay
 from selo_dagster.reflections.due import enrol
+from selo_dagster.reflections.engine_thread import settlements
 from selo_dagster.reflections.kinds import DAILY
 from selo_dagster.reflections.look import look
 from selo_dagster.reflections.retry import (
@@ -31,7 +35,8 @@ from selo_dagster.reflections.retry import (
 from selo_dagster.reflections.settle import Settlement
 from selo_dagster.reflections.tables import reflection_attempts
 from selo_dagster.store.engine import Store
-from tests.support.fakes import NOW, FakeModel, add_person, by_the_book, good_answer, run_cohort, say
+from selo_dagster.store.types import database_now
+from tests.support.fakes import NOW, FakeModel, add_person, by_the_book, good_answer, limits, run_cohort, say, tools
 
 Answering = Callable[[CompletionRequest], Awaitable[str]]
 
@@ -50,9 +55,9 @@ async def breaks_a_rule(request: CompletionRequest) -> str:
     return good_answer(request, themes=[])
 
 
-def nights(store: Store, answering: Answering, number: int = 8) -> tuple[list[str], FakeModel]:
+def nights(store: Store, answering: Answering, number: int = 8, start: datetime = NOW) -> tuple[list[str], FakeModel]:
     """Run cohorts two hours apart; returns the outcomes."""
-    clock, asked = FixedClock(NOW), FakeModel(answering)
+    clock, asked = FixedClock(start), FakeModel(answering)
     outcomes = []
     for turn in range(number):
         outcomes += [one.outcome for one in run_cohort(store, asked, run_id=f"run-{turn}", clock=clock)]
@@ -128,6 +133,56 @@ def test_new_input_gives_a_failure_its_two_tries_anew(store: Store) -> None:
     clock.advance(timedelta(hours=2))
     (settled,) = run_cohort(store, FakeModel(raising(ModelError("bad_request"))), run_id="run-2", clock=clock)
     assert settled.outcome == "failed"
+
+
+def looks_in_vain(store: Store, number: int) -> None:
+    """Look so often at somebody whose time zone does not exist; then it is corrected."""
+
+    def zone(name: str) -> None:
+        with store.write() as connection:
+            for table in (users, user_statements):
+                connection.execute(update(table).values(zone=name))
+
+    zone("Mars/Base")
+    clock = FixedClock(NOW)
+    for turn in range(number):
+        (settled,) = run_cohort(store, run_id=f"look-{turn}", clock=clock)
+        assert (settled.outcome, settled.reason) == ("deferred", "could_not_look")
+        clock.advance(timedelta(minutes=2))
+    zone("UTC")
+
+
+def is_stopped(store: Store, number: int) -> None:
+    """Stop so many runs while their model is asked."""
+    for turn in range(number):
+        run: list[Cohort] = []
+
+        async def stopping(_: CompletionRequest, run: list[Cohort] = run) -> str:
+            run[0].stop()
+            await asyncio.Event().wait()
+            return ""
+
+        run.append(Cohort(DAILY, f"stopped-{turn}", limits(), tools(store, FakeModel(stopping)), lambda _: None))
+        assert [one for batch in settlements(run[0]) for one in batch] == []
+
+
+@pytest.mark.parametrize("before", [looks_in_vain, is_stopped])
+def test_an_attempt_that_was_put_off_or_released_is_no_try(store: Store, before: Callable[[Store, int], None]) -> None:
+    before(store, MAX_TRIES)
+    with store.read() as connection:
+        assert connection.execute(select(ledger.c.attempts)).scalar_one() == MAX_TRIES
+    outcomes, model = nights(store, raising(ModelError("overloaded")), start=NOW + timedelta(hours=1))
+    assert outcomes == ["failed"] * (MAX_TRIES - 1) + ["dead"]
+    assert len(model.asked) == MAX_TRIES
+
+
+def test_an_attempt_whose_claim_was_lost_is_a_try(store: Store) -> None:
+    with store.write() as connection:
+        begin_attempts(connection, claim(connection, DAILY, run_id="dies", now=NOW, lease_s=0.0, limit=1), "dies")
+    with store.write() as connection:
+        connection.execute(update(ledger).values(lease_until=database_now(-1)))
+    outcomes, _ = nights(store, raising(ModelError("overloaded")))
+    assert outcomes == ["failed"] * (MAX_TRIES - 2) + ["dead"]
 
 
 def test_a_model_that_can_mend_its_answer_is_told_once_what_was_wrong(store: Store) -> None:

@@ -13,6 +13,7 @@ from selo_dagster.memory.tables import events
 from selo_dagster.people.tables import user_statements, users
 from selo_dagster.store.engine import Store
 from selo_dagster.store.types import database_now
+from selo_dagster.store.waiting import bound_waits, gave_way
 
 
 def add(connection: object, user: str) -> None:
@@ -67,6 +68,48 @@ def test_two_writers_never_lose_an_increment(store: Store) -> None:
         thread.join()
     with store.read() as connection:
         assert connection.execute(select(users.c.moves)).scalar() == 100
+
+
+@pytest.mark.postgres
+def test_a_transaction_gives_way_where_a_lock_is_not_free_in_its_time(postgres_url: str) -> None:
+    store = Store(postgres_url)
+    with store.write() as connection:
+        add(connection, "a")
+    with store.write() as holding:
+        holding.execute(text("UPDATE users SET moves = 1"))
+        with pytest.raises(DBAPIError) as caught, store.write() as waiting:
+            bound_waits(waiting, lock_s=0.05, silence_s=30.0)
+            waiting.execute(text("UPDATE users SET moves = 2"))
+    assert gave_way(caught.value)
+    with store.write() as connection:
+        # It was for that transaction alone.
+        assert connection.execute(text("SHOW lock_timeout")).scalar() == "0"
+        assert connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar() == "1min"
+    store.close()
+
+
+@pytest.mark.postgres
+def test_whoever_is_not_heard_of_keeps_nothing_locked(postgres_url: str) -> None:
+    store = Store(postgres_url)
+    with store.write() as connection:
+        add(connection, "a")
+    with pytest.raises(DBAPIError) as caught, store.write() as stopped:
+        bound_waits(stopped, lock_s=30.0, silence_s=0.2)
+        stopped.execute(text("UPDATE users SET moves = 1"))
+        with store.write() as other:
+            bound_waits(other, lock_s=20.0, silence_s=30.0)
+            other.execute(text("UPDATE users SET moves = 2"))
+    assert not gave_way(caught.value)
+    with store.read() as connection:
+        assert connection.execute(select(users.c.moves)).scalar() == 2
+    store.close()
+
+
+def test_bounds_of_waits_leave_sqlite_as_it_is(store: Store) -> None:
+    with store.write() as connection:
+        bound_waits(connection, lock_s=0.0, silence_s=30.0)
+        add(connection, "a")
+    assert count(store) == 1
 
 
 def test_an_error_never_shows_the_values_that_were_sent(store: Store) -> None:

@@ -263,8 +263,8 @@ def good(received: Received) -> str:
     return json.dumps(good_document(received))
 
 
-def completion(text: object, *, finish_reason: str = "stop", usage: bool = True) -> bytes:
-    """Return the body of a chat completion that holds `text`."""
+def completion(text: object, *, finish_reason: str = "stop", usage: bool = True, counted: Any = 100) -> bytes:
+    """Return the body of a chat completion that holds `text`. counted: tokens that it says it has read."""
     document: dict[str, Any] = {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -275,16 +275,16 @@ def completion(text: object, *, finish_reason: str = "stop", usage: bool = True)
         ],
     }
     if usage:
-        document["usage"] = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
+        document["usage"] = {"prompt_tokens": counted, "completion_tokens": 50, "total_tokens": 150}
     return json.dumps(document).encode()
 
 
-def ok(answer: str | Answering = good, *, finish_reason: str = "stop", usage: bool = True) -> Step:
+def ok(answer: str | Answering = good, *, finish_reason: str = "stop", usage: bool = True, counted: Any = 100) -> Step:
     """Answer with a text, or with what a callable makes of the request."""
 
     def step(exchange: Exchange) -> None:
         text = answer if isinstance(answer, str) else answer(exchange.received)
-        exchange.reply(200, completion(text, finish_reason=finish_reason, usage=usage))
+        exchange.reply(200, completion(text, finish_reason=finish_reason, usage=usage, counted=counted))
 
     return step
 

@@ -8,9 +8,11 @@ import socket
 import time
 import traceback
 from itertools import repeat
+from typing import Any
 
 import pytest
 
+from selo_dagster.llm.chat_reply import MOST_TOKENS
 from selo_dagster.llm.errors import BACK_OFF, ModelError
 from tests.llm.openai import KEY, SECRET, ask, model_for, question
 from tests.support.fault_server import (
@@ -142,6 +144,13 @@ def test_counts_are_zero_where_the_server_gives_none() -> None:
     with FaultServer([ok(usage=False)]) as server:
         done = ask(model_for(server))
     assert (done.input_tokens, done.output_tokens) == (0, 0)
+
+
+@pytest.mark.parametrize("counted", [-1, 0.5, True, "many", None, MOST_TOKENS + 1, 2**31, 2**63, 10**400])
+def test_a_count_that_cannot_be_is_taken_for_none(counted: Any) -> None:
+    with FaultServer([ok(counted=counted)]) as server:
+        done = ask(model_for(server))
+    assert (done.input_tokens, done.output_tokens) == (0, 50)
 
 
 def test_an_answer_that_was_cut_off_says_so_and_is_not_mended() -> None:
