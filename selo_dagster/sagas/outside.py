@@ -13,6 +13,7 @@ from selo_dagster.sagas.definition import Saga, Step
 from selo_dagster.sagas.engine import OUTSIDE_AT_ONCE, Report, Tools, wait_until
 from selo_dagster.sagas.faults import Fault, fault_of
 from selo_dagster.sagas.given import Done, Probed
+from selo_dagster.sagas.hearing import Heard, told_to
 from selo_dagster.sagas.journal import Held, Token, fence, note_attempts, note_progress, step_row, steps_of, write_steps
 from selo_dagster.sagas.limited import limited
 from selo_dagster.sagas.paying import NoRoomError, paid_by
@@ -83,12 +84,13 @@ class _Outside:
         cause: Exception | None = None
         answer: Any = None
         row: dict[str, Any] = {}
+        heard = Heard()
         try:
             if begun.doubtful:
                 # A former try left no result: whether it happened is asked before anything is done again.
                 answer = self._probed(given, begun.given)
             if answer is None:
-                with paid_by(self.provider.payer(given, begun.held.epoch)):
+                with paid_by(self.provider.payer(given, begun.held.epoch)), told_to(heard):
                     answer = self._call(self.step.action, given, begun.given)
             row = done_row(begun.held, self.step, begun.row, answer)
         except _StillUnknownError as unknown:
@@ -101,12 +103,12 @@ class _Outside:
                 fault, row = self._after_unknown(given, begun, fault)
         seconds = self.tools.monotonic() - began
         if fault is None:
-            outcome = self._done(token, row | {"seconds": seconds})
+            outcome = self._done(token, row | {"seconds": seconds}, heard)
             told.tell(outcome=outcome[0])
             return outcome
         told.tell(outcome=fault.meaning)
         told.broke(fault.code)
-        came, detail, _ = self._failed(token, begun, fault, cause, seconds)
+        came, detail, _ = self._failed(token, begun, fault, cause, seconds, heard)
         return came, detail, cause
 
     def _begin(self, token: Token) -> _Begun | Outcome:
@@ -168,18 +170,21 @@ class _Outside:
             return fault, {}
         return Fault("transient", fault.code, unheard=True), {}
 
-    def _done(self, token: Token, row: dict[str, Any]) -> Outcome:
+    def _done(self, token: Token, row: dict[str, Any], heard: Heard) -> Outcome:
         with self.tools.store.write() as connection:
             held = next(iter(fence(connection, [token], FORWARD, self.run_id)), None)
             if held is None:
                 return "lost", None, None
             write_steps(connection, [row | {"done_at": held.at}], {(held.id, self.step.name)})
             note_progress(connection, [held.id])
-            self.provider.answered(connection)
+            if heard.answered:
+                self.provider.answered(connection)
             finish(connection, self.saga, self.step, [held], self.tools.clock.now())
         return "done", None, None
 
-    def _failed(self, token: Token, begun: _Begun, fault: Fault, cause: Exception | None, seconds: float) -> Outcome:
+    def _failed(
+        self, token: Token, begun: _Begun, fault: Fault, cause: Exception | None, seconds: float, heard: Heard
+    ) -> Outcome:
         now = self.tools.clock.now()
         with self.tools.store.write() as connection:
             held = next(iter(fence(connection, [token], FORWARD, self.run_id)), None)
@@ -189,7 +194,7 @@ class _Outside:
                 row = step_row(held, self.step.name, begun.row, state=StepState.PENDING)
                 write_steps(connection, [row], {(held.id, self.step.name)})
                 return "no_room", cause.until, None
-            if self.provider.failed(connection, cause):
+            if self.provider.failed(connection, cause, answered=heard.answered):
                 row = step_row(held, self.step.name, begun.row, state=StepState.PENDING)
                 write_steps(connection, [row], {(held.id, self.step.name)})
                 return "passing", self.provider.again_at(now, tried=True), None
