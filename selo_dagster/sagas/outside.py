@@ -20,10 +20,10 @@ from selo_dagster.sagas.paying import NoRoomError, paid_by
 from selo_dagster.sagas.provider import Provider, provider_of
 from selo_dagster.sagas.states import FORWARD, StepState
 from selo_dagster.sagas.traced import StepSpans, step_spans
-from selo_dagster.sagas.turning import doubt, overdue, past_pivot, turn_round
+from selo_dagster.sagas.turning import doubt, gone_on, overdue, past_pivot, turn_round
 from selo_dagster.tracing.spans import Span
 
-Come = Literal["done", "again", "broken", "passing", "no_room", "lost"]
+Come = Literal["done", "again", "broken", "passing", "held_up", "no_room", "lost"]
 Outcome = tuple[Come, Any, "Exception | None"]
 """What one saga came to, its code or its time, and the error that it was."""
 
@@ -46,8 +46,10 @@ def outside_step(tools: Tools, saga: Saga, step: Step, tokens: Sequence[Token], 
                 report.again.append(token[0])
             elif came == "broken":
                 report.broken[token[0]] = str(detail)
-            elif came in {"passing", "no_room"}:
+            elif came in {"passing", "held_up", "no_room"}:
                 report.passing[token[0]] = detail
+                if came != "passing":
+                    report.held_up.add(token[0])
                 if came == "no_room":
                     report.no_room.add(token[0])
             else:
@@ -68,7 +70,7 @@ class _Outside:
     def one(self, token: Token) -> Outcome:
         """Carry it out for one saga."""
         if self.provider.parked:
-            came: Come = "passing" if self.provider.over is None else "no_room"
+            came: Come = "held_up" if self.provider.over is None else "no_room"
             return came, self.provider.again_at(self.tools.clock.now()), None
         begun = self._begin(token)
         if isinstance(begun, tuple):
@@ -136,6 +138,7 @@ class _Outside:
             doubtful = (
                 self.step.outside and before is not None and before.state in {StepState.RUNNING, StepState.UNKNOWN}
             )
+            gone_on(connection, held, now)
             row = step_row(held, self.step.name, before, state=StepState.RUNNING, began_at=held.at)
             write_steps(connection, [row], known)
             spans = step_spans(connection, self.saga, self.step, FORWARD, self.run_id, [held])
@@ -197,7 +200,7 @@ class _Outside:
             if self.provider.failed(connection, cause, answered=heard.answered):
                 row = step_row(held, self.step.name, begun.row, state=StepState.PENDING)
                 write_steps(connection, [row], {(held.id, self.step.name)})
-                return "passing", self.provider.again_at(now, tried=True), None
+                return "held_up", self.provider.again_at(now, tried=True), None
             row, attempt, at = failed_row(self.tools, held, self.step, begun.row, fault, now, self.run_id, seconds)
             if fault.meaning == "unknown":
                 row["state"] = StepState.UNKNOWN
