@@ -22,6 +22,9 @@ MOST_LOST: Final = 0.25
 Insight = Mapping[str, Any]
 """{text, evidence: ["memory:id", …]}, as it is stored."""
 
+Citation = tuple[int, int]
+"""The place of a new insight, and which of its sources."""
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -53,7 +56,8 @@ def compared(connection: Connection, user_id: str, former: Sequence[Insight], ne
     A source is still there if it is stored, is this person's, and was not merged into another memory. Each citation
     of the new version stands for one insight that cites the same source, so that three that rest on one memory are
     not kept by one. The same source are also two versions of one reflection, and a memory and the message it was
-    taken from. An insight that says the same in nearly the same words is kept, whatever it rests on.
+    taken from. An insight that says the same in nearly the same words is kept, whatever it rests on; what says it has
+    a citation less for others.
     """
     sources = _sources(connection, user_id, (name for one in (*former, *new) for name in one["evidence"]))
     live = {place: there for place, one in enumerate(former) if (there := sources.there(one))}
@@ -77,7 +81,16 @@ class _Sources:
     def there(self, one: Insight) -> frozenset[str]:
         return frozenset(self.names[name] for name in one["evidence"] if name in self.names)
 
-    def same(self, one: str, other: str) -> bool:
+    def cited(self, one: Insight) -> list[frozenset[str]]:
+        """Return its sources: a memory together with the message it was taken from, if both are cited."""
+        there = self.there(one)
+        held = {self.taken_from.get(name) for name in there}
+        return [frozenset({name, self.taken_from.get(name, name)}) & there for name in sorted(there - held)]
+
+    def shared(self, some: frozenset[str], others: frozenset[str]) -> bool:
+        return any(self._same(one, other) for one in some for other in others)
+
+    def _same(self, one: str, other: str) -> bool:
         return one == other or self.taken_from.get(one) == other or self.taken_from.get(other) == one
 
 
@@ -111,22 +124,32 @@ def _theirs(connection: Connection, table: Any, user_id: str, ids: set[str], *co
 def _paired(
     live: Mapping[int, frozenset[str]], former: Sequence[Insight], new: Sequence[Insight], sources: _Sources
 ) -> dict[int, int]:
-    """Return for as many live insights as possible the new one that stands for each, no citation used twice."""
-    citations = [(place, name) for place, one in enumerate(new) for name in sorted(sources.there(one))]
-    offers: dict[int, list[tuple[int, str]]] = {}
+    """Return for as many live insights as possible the new one that stands for each, no citation used twice.
+
+    Also what is kept by its words uses up a citation: of a source of its own, if there is one.
+    """
+    cited = [sources.cited(one) for one in new]
+    repeated: set[int] = set()
+    offers: dict[int, list[Citation]] = {}
     for place, rests_on in live.items():
-        alike = [(at, "") for at, one in enumerate(new) if _alike(former[place]["text"], one["text"])]
-        shared = [one for one in citations if any(sources.same(one[1], name) for name in rests_on)]
+        alike: list[Citation] = []
+        shared: list[Citation] = []
+        for at, theirs in enumerate(cited):
+            common = [(at, number) for number, one in enumerate(theirs) if sources.shared(one, rests_on)]
+            if _alike(former[place]["text"], new[at]["text"]):
+                repeated.add(place)
+                alike += common or [(at, number) for number in range(max(1, len(theirs)))]
+            else:
+                shared += common
         offers[place] = [*alike, *shared]
-    taken: dict[tuple[int, str], int] = {}
-    for place in live:
+    taken: dict[Citation, int] = {}
+    # Whoever has found its place keeps one: what is said again is not the one that is lost.
+    for place in sorted(live, key=lambda place: place not in repeated):
         _place(place, offers, taken, set())
     return {place: offer[0] for offer, place in taken.items()}
 
 
-def _place(
-    place: int, offers: Mapping[int, list[tuple[int, str]]], taken: dict[tuple[int, str], int], seen: set[Any]
-) -> bool:
+def _place(place: int, offers: Mapping[int, list[Citation]], taken: dict[Citation, int], seen: set[Citation]) -> bool:
     """Give an insight something that stands for it, moving others to another where they have one (Kuhn's algorithm)."""
     for offer in offers[place]:
         if offer in seen:
@@ -139,5 +162,8 @@ def _place(
 
 
 def _alike(one: str, other: str) -> bool:
+    if not any(character.isalnum() for character in one + other):
+        # Without a word there is no likeness of words.
+        return one == other
     matcher = SequenceMatcher(None, words(one), words(other), autojunk=False)
     return matcher.real_quick_ratio() >= TOO_SIMILAR and matcher.ratio() >= TOO_SIMILAR

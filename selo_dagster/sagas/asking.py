@@ -23,6 +23,7 @@ from selo_dagster.llm.trust.veil import Veil, hidden_from
 from selo_dagster.reflections.trusted import called
 from selo_dagster.sagas.definition import Retry
 from selo_dagster.sagas.given import RefusedError, TransientError
+from selo_dagster.sagas.hearing import note_answer
 from selo_dagster.sagas.paying import Payer, payer_now
 from selo_dagster.settings import process_settings
 from selo_dagster.tracing.model_calls import model_call
@@ -149,6 +150,8 @@ async def _call(model: LanguageModel, request: CompletionRequest, call_s: float,
             told.answered(completion)
     except asyncio.TimeoutError:
         raise ModelError("timeout") from None
+    if not model.in_process:
+        note_answer()
     if paid is not None:
         paid.tab.answered(completion)
     return completion

@@ -153,13 +153,18 @@ def turned_row(one: Held, step: Step, run_id: str, code: str) -> dict[str, Any]:
 
 
 def put_off(tools: Tools, tokens: Sequence[Token], run_id: str, report: Report) -> int:
-    """Let sagas that failed for a passing reason wait outside of this run; returns how many."""
+    """Let sagas that failed for a passing reason wait outside of this run; returns how many.
+
+    A wait for what others have to give begins now, unless it had begun before.
+    """
+    now = tools.clock.now()
     count = 0
     at = report.passing
     for part in chunks([token for token in tokens if token[0] in at], tools.chunk):
         with tools.store.write() as connection:
             for one in fence(connection, part, FORWARD, run_id):
                 reason = NO_ROOM if one.id in report.no_room else "retry"
-                let_go(connection, one, state=WAITING, next_attempt_at=at[one.id], reason=reason)
+                since = (one.waits_since or now) if one.id in report.held_up else one.waits_since
+                let_go(connection, one, state=WAITING, next_attempt_at=at[one.id], reason=reason, waits_since=since)
                 count += 1
     return count

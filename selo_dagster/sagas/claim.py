@@ -209,4 +209,5 @@ def held_of(row: Any) -> Held:
         row.created_at,
         row.deadline_at,
         row.cancel_requested,
+        row.waits_since,
     )

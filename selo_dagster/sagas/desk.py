@@ -31,7 +31,7 @@ from selo_dagster.sagas.states import (
 )
 from selo_dagster.sagas.tables import saga_alerts, saga_interventions, saga_steps, sagas
 from selo_dagster.sagas.traced import tell
-from selo_dagster.sagas.turning import past_pivot
+from selo_dagster.sagas.turning import overdue, past_pivot
 from selo_dagster.store.types import database_now
 
 LONGEST_NAME: Final = 200
@@ -97,6 +97,7 @@ class Desk:
             direction=COMPENSATE,
             reason="cancelled",
             next_attempt_at=None,
+            waits_since=None,
             turned_at=database_now(),
         )
         return self._noted(row, "cancel", COMPENSATING)
@@ -128,6 +129,7 @@ class Desk:
             direction=COMPENSATE,
             reason="asked",
             next_attempt_at=None,
+            waits_since=None,
             ended_at=None,
             turned_at=database_now(),
         )
@@ -163,11 +165,12 @@ class Desk:
         )
         state = PENDING if forward else COMPENSATING
         changes: dict[str, Any] = {"state": state, "reason": None, "next_attempt_at": None, "paused_from": None}
-        if forward and row.deadline_at < self.now:
+        held = held_of(row)
+        if forward and overdue(held, self.now):
             # Otherwise it would only turn round at once.
             seconds = self.definition(row.type, row.version).deadline_s
-            changes["deadline_at"] = self.now + timedelta(seconds=seconds)
-        let_go(self.connection, held_of(row), **changes)
+            changes |= {"deadline_at": self.now + timedelta(seconds=seconds), "waits_since": None}
+        let_go(self.connection, held, **changes)
         self._resolve(saga_id)
         return self._noted(row, "retry", state)
 

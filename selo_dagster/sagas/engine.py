@@ -49,15 +49,16 @@ class Report:
     """What one step came to in one run.
 
     done: sagas that are through it now; again: those that were before. broken: id → code of those that turn round
-    or are parked. passing: id → when to try again; no_room: those of them that found no room in a budget. lost: claims
-    that do not stand any more. cause: the last error, for whoever raises one of his own from it; holds private text, so
-    it is never shown.
+    or are parked. passing: id → when to try again; held_up: those of them that wait for what others have to give, room
+    in a budget or their model, no_room: the former. lost: claims that do not stand any more. cause: the last error, for
+    whoever raises one of his own from it; holds private text, so it is never shown.
     """
 
     done: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)
     passing: dict[str, datetime] = field(default_factory=dict)
+    held_up: set[str] = field(default_factory=set)
     no_room: set[str] = field(default_factory=set)
     lost: int = 0
     seconds: float = 0.0

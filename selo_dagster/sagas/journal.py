@@ -22,7 +22,10 @@ HELD_STATE = {FORWARD: RUNNING, COMPENSATE: COMPENSATING}
 
 @dataclass(frozen=True)
 class Held:
-    """A saga that this transaction holds: its row is locked, and the claim still stands. at: the database's now."""
+    """A saga that this transaction holds: its row is locked, and the claim still stands.
+
+    waits_since: for room in a budget or for its model, None where it does not; at: the database's now.
+    """
 
     id: str
     user_id: str
@@ -32,6 +35,7 @@ class Held:
     created_at: datetime
     deadline_at: datetime
     cancel_requested: bool
+    waits_since: datetime | None = None
     at: datetime | None = None
 
     @property
@@ -43,7 +47,17 @@ class Held:
 _HELD = (
     *(
         sagas.c[name]
-        for name in ("id", "user_id", "epoch", "generation", "input", "created_at", "deadline_at", "cancel_requested")
+        for name in (
+            "id",
+            "user_id",
+            "epoch",
+            "generation",
+            "input",
+            "created_at",
+            "deadline_at",
+            "cancel_requested",
+            "waits_since",
+        )
     ),
     database_now().label("at"),
 )
@@ -167,6 +181,7 @@ def end(connection: Connection, held: Held, state: str, now: datetime, **changes
             shown_by=None,
             lease_until=None,
             next_attempt_at=None,
+            waits_since=None,
             changed_at=database_now(),
             **changes,
         )

@@ -29,6 +29,7 @@ from selo_dagster.sagas.states import (
 )
 from selo_dagster.sagas.tables import saga_locks, saga_steps, sagas
 from selo_dagster.sagas.traced import tell
+from selo_dagster.sagas.turning import overdue
 from selo_dagster.store.types import database_now
 
 UNTAKEN_AFTER: Final = timedelta(minutes=5)
@@ -107,7 +108,7 @@ def _past_pivot(connection: Connection, registry: Registry) -> set[str]:
 def _condition(row: Any, now: datetime, holders: dict[str, str], first: set[str], no_way_back: set[str]) -> str:
     if row.state in {PAUSED, PARKED, IN_DOUBT, COMPENSATION_INCOMPLETE}:
         return str(row.state)
-    if now > row.deadline_at and row.direction == FORWARD and row.id in no_way_back:
+    if overdue(row, now) and row.direction == FORWARD and row.id in no_way_back:
         # Before the pivot the next try turns it round.
         return "late"
     if row.lease_until is not None:

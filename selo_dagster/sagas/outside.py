@@ -13,16 +13,17 @@ from selo_dagster.sagas.definition import Saga, Step
 from selo_dagster.sagas.engine import OUTSIDE_AT_ONCE, Report, Tools, wait_until
 from selo_dagster.sagas.faults import Fault, fault_of
 from selo_dagster.sagas.given import Done, Probed
+from selo_dagster.sagas.hearing import Heard, told_to
 from selo_dagster.sagas.journal import Held, Token, fence, note_attempts, note_progress, step_row, steps_of, write_steps
 from selo_dagster.sagas.limited import limited
 from selo_dagster.sagas.paying import NoRoomError, paid_by
 from selo_dagster.sagas.provider import Provider, provider_of
 from selo_dagster.sagas.states import FORWARD, StepState
 from selo_dagster.sagas.traced import StepSpans, step_spans
-from selo_dagster.sagas.turning import doubt, overdue, past_pivot, turn_round
+from selo_dagster.sagas.turning import doubt, gone_on, overdue, past_pivot, turn_round
 from selo_dagster.tracing.spans import Span
 
-Come = Literal["done", "again", "broken", "passing", "no_room", "lost"]
+Come = Literal["done", "again", "broken", "passing", "held_up", "no_room", "lost"]
 Outcome = tuple[Come, Any, "Exception | None"]
 """What one saga came to, its code or its time, and the error that it was."""
 
@@ -45,8 +46,10 @@ def outside_step(tools: Tools, saga: Saga, step: Step, tokens: Sequence[Token], 
                 report.again.append(token[0])
             elif came == "broken":
                 report.broken[token[0]] = str(detail)
-            elif came in {"passing", "no_room"}:
+            elif came in {"passing", "held_up", "no_room"}:
                 report.passing[token[0]] = detail
+                if came != "passing":
+                    report.held_up.add(token[0])
                 if came == "no_room":
                     report.no_room.add(token[0])
             else:
@@ -67,7 +70,7 @@ class _Outside:
     def one(self, token: Token) -> Outcome:
         """Carry it out for one saga."""
         if self.provider.parked:
-            came: Come = "passing" if self.provider.over is None else "no_room"
+            came: Come = "held_up" if self.provider.over is None else "no_room"
             return came, self.provider.again_at(self.tools.clock.now()), None
         begun = self._begin(token)
         if isinstance(begun, tuple):
@@ -83,12 +86,13 @@ class _Outside:
         cause: Exception | None = None
         answer: Any = None
         row: dict[str, Any] = {}
+        heard = Heard()
         try:
             if begun.doubtful:
                 # A former try left no result: whether it happened is asked before anything is done again.
                 answer = self._probed(given, begun.given)
             if answer is None:
-                with paid_by(self.provider.payer(given, begun.held.epoch)):
+                with paid_by(self.provider.payer(given, begun.held.epoch)), told_to(heard):
                     answer = self._call(self.step.action, given, begun.given)
             row = done_row(begun.held, self.step, begun.row, answer)
         except _StillUnknownError as unknown:
@@ -101,12 +105,12 @@ class _Outside:
                 fault, row = self._after_unknown(given, begun, fault)
         seconds = self.tools.monotonic() - began
         if fault is None:
-            outcome = self._done(token, row | {"seconds": seconds})
+            outcome = self._done(token, row | {"seconds": seconds}, heard)
             told.tell(outcome=outcome[0])
             return outcome
         told.tell(outcome=fault.meaning)
         told.broke(fault.code)
-        came, detail, _ = self._failed(token, begun, fault, cause, seconds)
+        came, detail, _ = self._failed(token, begun, fault, cause, seconds, heard)
         return came, detail, cause
 
     def _begin(self, token: Token) -> _Begun | Outcome:
@@ -134,6 +138,7 @@ class _Outside:
             doubtful = (
                 self.step.outside and before is not None and before.state in {StepState.RUNNING, StepState.UNKNOWN}
             )
+            gone_on(connection, held, now)
             row = step_row(held, self.step.name, before, state=StepState.RUNNING, began_at=held.at)
             write_steps(connection, [row], known)
             spans = step_spans(connection, self.saga, self.step, FORWARD, self.run_id, [held])
@@ -168,18 +173,21 @@ class _Outside:
             return fault, {}
         return Fault("transient", fault.code, unheard=True), {}
 
-    def _done(self, token: Token, row: dict[str, Any]) -> Outcome:
+    def _done(self, token: Token, row: dict[str, Any], heard: Heard) -> Outcome:
         with self.tools.store.write() as connection:
             held = next(iter(fence(connection, [token], FORWARD, self.run_id)), None)
             if held is None:
                 return "lost", None, None
             write_steps(connection, [row | {"done_at": held.at}], {(held.id, self.step.name)})
             note_progress(connection, [held.id])
-            self.provider.answered(connection)
+            if heard.answered:
+                self.provider.answered(connection)
             finish(connection, self.saga, self.step, [held], self.tools.clock.now())
         return "done", None, None
 
-    def _failed(self, token: Token, begun: _Begun, fault: Fault, cause: Exception | None, seconds: float) -> Outcome:
+    def _failed(
+        self, token: Token, begun: _Begun, fault: Fault, cause: Exception | None, seconds: float, heard: Heard
+    ) -> Outcome:
         now = self.tools.clock.now()
         with self.tools.store.write() as connection:
             held = next(iter(fence(connection, [token], FORWARD, self.run_id)), None)
@@ -189,10 +197,10 @@ class _Outside:
                 row = step_row(held, self.step.name, begun.row, state=StepState.PENDING)
                 write_steps(connection, [row], {(held.id, self.step.name)})
                 return "no_room", cause.until, None
-            if self.provider.failed(connection, cause):
+            if self.provider.failed(connection, cause, answered=heard.answered):
                 row = step_row(held, self.step.name, begun.row, state=StepState.PENDING)
                 write_steps(connection, [row], {(held.id, self.step.name)})
-                return "passing", self.provider.again_at(now, tried=True), None
+                return "held_up", self.provider.again_at(now, tried=True), None
             row, attempt, at = failed_row(self.tools, held, self.step, begun.row, fault, now, self.run_id, seconds)
             if fault.meaning == "unknown":
                 row["state"] = StepState.UNKNOWN

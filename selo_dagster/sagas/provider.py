@@ -18,7 +18,7 @@ from selo_dagster.llm.tables import CLOSED
 from selo_dagster.reflections.acceptance import Acceptance
 from selo_dagster.sagas.definition import Step
 from selo_dagster.sagas.engine import Tools
-from selo_dagster.sagas.given import Given, TransientError
+from selo_dagster.sagas.given import Given
 from selo_dagster.sagas.paying import Payer
 
 MARGIN_S: Final = 30.0
@@ -79,17 +79,22 @@ class Provider:
         return now + timedelta(seconds=wait_s * BEHIND if tried else wait_s)
 
     def answered(self, connection: Connection) -> None:
-        """Hear that the server answered."""
+        """Hear that the server answered; of a step that asked nothing, or another model, nothing is heard."""
         if self.breaker is not None and not self.standing.quiet:
             self.standing = self.breaker.answered(connection)
             self.probing = False
 
-    def failed(self, connection: Connection, broken: Exception | None) -> bool:
-        """Hear what a call ended with; true: its server is gone, and this try does not count."""
+    def failed(self, connection: Connection, broken: Exception | None, *, answered: bool) -> bool:
+        """Hear what a step ended with; true: its server is gone, and this try does not count.
+
+        answered: whether a server answered it before.
+        """
         if self.breaker is None or broken is None:
             return False
-        # An answer that did not fit was an answer.
-        said = "answered" if isinstance(broken, TransientError) else heard(broken)
+        said = heard(broken)
+        if said == "nothing" and answered:
+            # An answer that did not fit was an answer.
+            said = "answered"
         if said == "answered":
             self.answered(connection)
         if said != "failed":

@@ -86,6 +86,7 @@ def saga_shown(connection: Connection, registry: Registry, saga_id: str) -> dict
         "run": row.run_id,
         "lost": row.lost,
         "deadline_at": row.deadline_at,
+        "waits_since": row.waits_since,
         "cancel_requested": row.cancel_requested,
         "steps": [_step(name, steps.get(name)) for name in names],
         "timeline": _timeline(connection, saga_id),

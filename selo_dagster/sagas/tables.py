@@ -58,6 +58,9 @@ sagas = Table(
     Column("paused_from", String(24), comment="state to go on in"),
     Column("created_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
     Column("deadline_at", UTCDateTime, nullable=False, comment="by the domain's clock"),
+    Column(
+        "waits_since", UTCDateTime, comment="for room or its model, by the domain's clock; its deadline moves as long"
+    ),
     Column("asked_at", UTCDateTime, default=database_now(), comment="by the database's clock"),
     Column("started_at", UTCDateTime, comment="by the database's clock"),
     Column("turned_at", UTCDateTime, comment="when it last began to go back, by the database's clock"),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from selo_dagster.sagas.definition import Saga
 from selo_dagster.sagas.journal import Held, let_go, raise_alert, steps_of
 from selo_dagster.sagas.states import COMPENSATE, COMPENSATING, IN_DOUBT, PARKED, StepState
+from selo_dagster.sagas.tables import sagas
 from selo_dagster.sagas.traced import TURN, tell
 from selo_dagster.store.types import database_now
 
@@ -37,6 +38,7 @@ def turn_round(connection: Connection, saga: Saga, held: Held, reason: str, erro
         reason=reason,
         error=error,
         next_attempt_at=None,
+        waits_since=None,
         turned_at=database_now(),
     )
     raise_alert(connection, held, "failed", {"reason": reason, **(error or {})})
@@ -61,5 +63,14 @@ def doubt(connection: Connection, held: Held, error: dict[str, Any]) -> str:
 
 
 def overdue(held: Held, now: datetime) -> bool:
-    """Tell whether a saga's deadline has passed."""
-    return now > held.deadline_at
+    """Tell whether a saga's deadline has passed: while it waits for room or its model, no time passes for it."""
+    return (held.waits_since or now) > held.deadline_at
+
+
+def gone_on(connection: Connection, held: Held, now: datetime) -> None:
+    """End a saga's wait for room or its model: its deadline moves by as long as it waited."""
+    if held.waits_since is not None:
+        waited = max(timedelta(0), now - held.waits_since)
+        connection.execute(
+            update(sagas).where(sagas.c.id == held.id).values(deadline_at=held.deadline_at + waited, waits_since=None)
+        )

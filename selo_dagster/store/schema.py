@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from selo_dagster.errors import SeloError
 from selo_dagster.store.engine import Store
 
-HEAD: Final = "0017"
+HEAD: Final = "0018"
 """The newest revision. Kept here, since loading the code location must not import alembic."""
 
 VERSION_TABLE: Final = "selo_schema_version"

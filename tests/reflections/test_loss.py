@@ -76,6 +76,27 @@ def test_one_citation_stands_for_one_insight(store: Store) -> None:
     assert held_against(store, former, [other("m1", "m2"), other("m1", "m3")]).lost == ()
 
 
+def test_an_insight_that_is_repeated_stands_for_no_other(store: Store) -> None:
+    swims = insight("m2", text="Ana swims in the lake every morning.")
+    met = insight("m2", text="Ana and Ben met in May at the wedding of her aunt.")
+    assert held_against(store, [swims, met], [swims]).lost == (met,)
+    assert held_against(store, [met, swims], [swims]).lost == (met,)
+    # One more of its sources is no second citation of the one that both rest on.
+    more = insight("m2", "m3", text=swims["text"])
+    assert held_against(store, [swims, met], [more]).lost == (met,)
+    assert held_against(store, [swims, met], [swims, other("m2")]).lost == ()
+    assert held_against(store, [swims, insight("m3")], [more]).lost == ()
+
+
+def test_the_same_words_on_another_source_use_up_its_citation(store: Store) -> None:
+    was = insight("m1", text="Ana swims in the lake every morning.")
+    now = insight("m2", text="Ana swims in the lake every morning!")
+    assert held_against(store, [was, insight("m2")], [now]).lost == (insight("m2"),)
+    assert held_against(store, [was, insight("m2")], [now, other("m2")]).lost == ()
+    nowhere = insight("never", text=now["text"])
+    assert held_against(store, [was, insight("m2")], [nowhere, other("m2")]).lost == ()
+
+
 def test_whichever_way_they_are_paired_as_many_as_possible_are_kept(store: Store) -> None:
     former = [insight("m1", "m2", "m3"), insight("m1", "m2"), insight("m1")]
     for new in ([other("m1"), other("m2"), other("m3")], [other("m3"), other("m2"), other("m1")]):
@@ -88,12 +109,32 @@ def test_a_memory_and_the_message_it_was_taken_from_are_one_source(store: Store)
     assert len(held_against(store, [insight("message:c1-0")], [other("m2")]).lost) == 1
 
 
+def test_a_memory_and_its_message_that_are_cited_together_are_one_citation(store: Store) -> None:
+    former = [insight("m1", text="She swims."), insight("m1", text="They met in May.")]
+    assert len(held_against(store, former, [other("m1", "message:c1-0")]).lost) == 1
+    assert held_against(store, former, [other("m1"), other("message:c1-0")]).lost == ()
+    # Another memory of the same message is another source, and the message is one with each.
+    remember(store, "ana", "m9", "2026-11-22T10:00:00Z", "memory 9")
+    with store.write() as connection:
+        connection.execute(update(memories).where(memories.c.id == "m9").values(message_id="c1-0"))
+    both = [insight("m1"), insight("m9")]
+    assert held_against(store, both, [other("m1", "m9", "message:c1-0")]).lost == ()
+    assert held_against(store, both[1:], [other("m1", "message:c1-0")]).lost == ()
+    assert len(held_against(store, both[1:], [other("m1")]).lost) == 1
+
+
 def test_the_same_words_keep_an_insight_whatever_they_rest_on(store: Store) -> None:
     was = insight("m1", text="Ana has been swimming in the lake every morning since the beginning of May.")
     now = insight("m2", text="Ana has been swimming in the lake every morning, since the beginning of May!")
     assert held_against(store, [was], [now]).lost == ()
     apart = insight("m2", text="Ana has been avoiding the lake every evening since the end of last June.")
     assert len(held_against(store, [was], [apart]).lost) == 1
+
+
+@pytest.mark.parametrize(("was", "now"), [("🎉🎉🎉", "😢😢"), ("❤️", "☀️"), ("…", "!")])
+def test_texts_without_a_word_are_the_same_only_if_they_are_equal(store: Store, was: str, now: str) -> None:
+    assert len(held_against(store, [insight("m2", text=was)], [insight("m3", text=now)]).lost) == 1
+    assert held_against(store, [insight("m2", text=was)], [insight("m3", text=was)]).lost == ()
 
 
 def test_what_is_gone_or_retired_or_somebody_elses_is_no_source(store: Store) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 
 from selo_dagster.clock import BEGINNING
 from selo_dagster.people.local_days import ZoneSpan
@@ -17,7 +17,7 @@ from selo_dagster.reflections.claim import Claim, OldestFirst, claim
 from selo_dagster.reflections.due import enrol
 from selo_dagster.reflections.kinds import DAILY, KINDS
 from selo_dagster.reflections.tables import reflection_ledger as ledger
-from selo_dagster.reflections.turns import Turns
+from selo_dagster.reflections.turns import LONGEST_PAUSE, Turns
 from selo_dagster.store.engine import Store
 from tests.support.fakes import NOW, FakeModel, add_person, run_cohort, say
 
@@ -32,10 +32,10 @@ def somebody(store: Store, user_id: str, *, tenant: str | None = None) -> None:
         connection.execute(update(users).where(users.c.id == user_id).values(tenant=tenant))
 
 
-def wishes(store: Store, user_id: str, number: int) -> None:
-    """Ask for as many one-offs of one person's, all at once."""
+def wishes(store: Store, user_id: str, number: int, *, name: str = "") -> None:
+    """Ask for as many one-offs of one person's, all at once. name: tells them from others."""
     cause = {"rule": "one_off", "memories": [], "context": {"why": "a storm"}}
-    wanted = [Wanted(user_id, UTC, f"{user_id}-{place:04}", NOW, cause, NOW) for place in range(number)]
+    wanted = [Wanted(user_id, UTC, f"{user_id}-{name}{place:04}", NOW, cause, NOW) for place in range(number)]
     with store.write() as connection:
         assert ask_all(connection, ONE_OFF, wanted, NOW) == [None] * number
 
@@ -155,6 +155,48 @@ def test_more_tenants_than_rows_at_once_come_one_after_the_other(tenants: Store)
     for _ in range(2):
         found += claimed(tenants, turns, 2)
     assert of_tenants(found) == {"big": 1, "ana": 1, "ben": 1, "cle": 1}
+
+
+@pytest.mark.parametrize("tenant", ["small", None, "new"])
+def test_who_had_nothing_for_a_moment_has_an_equal_part_again(tenants: Store, tenant: str | None) -> None:
+    for number in range(30):
+        wishes(tenants, f"big{number:02}", 4, name="more")
+    turns = Turns(4)
+    while set(of_tenants(claimed(tenants, turns))) != {"big"}:
+        pass
+    somebody(tenants, "dora", tenant=tenant)
+    enrol(tenants, DAILY, NOW, 3)
+    wishes(tenants, "dora", 12)
+    found = [of_tenants(claimed(tenants, turns)) for _ in range(LONGEST_PAUSE + 2)]
+    first = next(place for place, one in enumerate(found) if set(one) != {"big"})
+    # Somebody takes no more than four at once.
+    assert found[first] == found[first + 1] == {"big": 6, "dor": 4}
+
+
+def test_nothing_is_left_while_somebody_out_of_turn_has_something(tenants: Store) -> None:
+    turns = Turns(4)
+    while claimed(tenants, turns, 50):
+        pass
+    wishes(tenants, "big00", 1, name="late")
+    assert of_tenants(claimed(tenants, turns)) == {"big": 1}
+    wishes(tenants, "ana", 1, name="late")
+    assert of_tenants(claimed(tenants, turns)) == {"ana": 1}
+
+
+def test_who_has_nothing_is_looked_for_ever_more_seldom_and_all_at_once(tenants: Store) -> None:
+    turns = Turns(4)
+    asked: list[int] = []
+
+    def only_big(_: int, whose: ColumnElement[bool]) -> list[int]:
+        asked[-1] += 1
+        return [1] if "big" in whose.compile().params.values() else []
+
+    with tenants.read() as connection:
+        for _ in range(28):
+            asked.append(0)
+            assert turns.choose(connection, 10, only_big) == [1]
+    looks = [place for place, number in enumerate(asked) if number > 1]
+    assert (asked[0], looks) == (4, [0, 1, 4, 9, 18, 27])
 
 
 @pytest.mark.parametrize("limit", [1, 50])

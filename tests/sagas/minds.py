@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,9 +12,14 @@ import pytest
 from sqlalchemy import Table, select
 
 from selo_dagster.clock import FixedClock
+from selo_dagster.llm.breaker import Breaker
+from selo_dagster.llm.budgets.caps import Budget
 from selo_dagster.llm.protocol import CompletionRequest
 from selo_dagster.sagas import asking
+from selo_dagster.sagas.carry_out import forward_step
+from selo_dagster.sagas.carrying import put_off
 from selo_dagster.sagas.definition import Saga
+from selo_dagster.sagas.engine import Report
 from selo_dagster.sagas.testing.case import Case
 from selo_dagster.sagas.testing.driver import Driver
 from selo_dagster.store.engine import Store
@@ -63,6 +69,19 @@ def drive(store: Store, saga: Saga, given: Mapping[str, Any], *, user: str = "an
     driver = Driver(Case(saga, store, user, given), saga, FixedClock(now))
     driver.start()
     return driver
+
+
+def narrate(
+    driver: Driver, budget: Budget | None = None, *, now: datetime = NOW, breaker: Breaker | None = None
+) -> Report:
+    """Claim the saga of an episode, read, and ask; what could not be asked waits."""
+    driver.clock.instant = now
+    token, run_id = driver.claim()
+    tools = replace(driver.tools, budget=budget, breaker=breaker)
+    forward_step(tools, driver.saga, driver.saga.step("gather"), [token], run_id)
+    report = forward_step(tools, driver.saga, driver.saga.step("narrate"), [token], run_id)
+    put_off(tools, [token], run_id, report)
+    return report
 
 
 def completed(store: Store, saga: Saga, given: Mapping[str, Any], **more: Any) -> Driver:

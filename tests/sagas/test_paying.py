@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,16 +16,13 @@ from selo_dagster.llm.errors import ModelError
 from selo_dagster.llm.extractive import ExtractiveModel
 from selo_dagster.llm.protocol import CompletionRequest
 from selo_dagster.sagas import asking
-from selo_dagster.sagas.carry_out import forward_step
-from selo_dagster.sagas.carrying import put_off
 from selo_dagster.sagas.catalogue.episode_generation import EPISODE_GENERATION
-from selo_dagster.sagas.engine import Report
 from selo_dagster.sagas.paying import try_again, waiting_for_room
 from selo_dagster.sagas.tables import saga_attempts, saga_steps, sagas
 from selo_dagster.sagas.testing.driver import Driver
 from selo_dagster.store.engine import Store
 from tests.llm.budgets import book
-from tests.sagas.minds import drive, model_that, rows, story
+from tests.sagas.minds import drive, model_that, narrate, rows, story
 from tests.support.fakes import NOW, FakeModel, add_person, say
 
 TOMORROW = datetime.fromisoformat("2026-11-24T00:00:00+00:00")
@@ -46,17 +42,6 @@ def driver(store: Store) -> Driver:
     add_person(store, "ana")
     say(store, "ana", "2026-11-23T09:10:00Z", "We rowed out to the island.", prefix="c")
     return drive(store, EPISODE_GENERATION, {"since": "2026-11-23T09:00:00Z"})
-
-
-def narrate(driver: Driver, budget: Budget | None, *, now: datetime = NOW) -> Report:
-    """Claim the saga, read, and ask; what could not be asked waits."""
-    driver.clock.instant = now
-    token, run_id = driver.claim()
-    tools = replace(driver.tools, budget=budget)
-    forward_step(tools, EPISODE_GENERATION, EPISODE_GENERATION.step("gather"), [token], run_id)
-    report = forward_step(tools, EPISODE_GENERATION, EPISODE_GENERATION.step("narrate"), [token], run_id)
-    put_off(tools, [token], run_id, report)
-    return report
 
 
 def most_of(model: FakeModel, budget: Budget = ROOMY) -> int:

@@ -16,13 +16,16 @@ from selo_dagster.llm.errors import Fault, ModelError
 from selo_dagster.llm.protocol import CompletionRequest
 from selo_dagster.llm.tables import CLOSED, OPEN, model_endpoints
 from selo_dagster.sagas.catalogue.episode_generation import EPISODE_GENERATION
+from selo_dagster.sagas.catalogue.persona_evolution import PERSONA_EVOLUTION
 from selo_dagster.sagas.compiler import job_of
+from selo_dagster.sagas.definition import Saga
 from selo_dagster.sagas.resource import LEASE, SagaLease
 from selo_dagster.sagas.tables import saga_attempts, saga_steps, sagas
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from selo_dagster.store.types import database_now
 from tests.evaluation.reports import accept_configured
+from tests.sagas.evolutions import asked
 from tests.sagas.in_dagster import config, states
 from tests.sagas.minds import drive, model_that, story
 from tests.support.dagster import instance_of
@@ -56,13 +59,13 @@ class Provider:
         with self.store.read() as connection:
             return self.breaker.standing(connection)
 
-    def run(self, *, probe: bool = False) -> None:
+    def run(self, saga: Saga = EPISODE_GENERATION, *, probe: bool = False) -> None:
         """Work on whoever waits, as if their time had come, and that of the next probe if asked for."""
         with self.store.write() as connection:
             connection.execute(update(sagas).values(next_attempt_at=None))
             if probe:
                 connection.execute(update(model_endpoints).values(next_probe_at=database_now(-1)))
-        job_of(EPISODE_GENERATION).execute_in_process(
+        job_of(saga).execute_in_process(
             instance=self.instance, run_config=config(), resources={LEASE: SagaLease()}, raise_on_error=False
         )
 
@@ -138,6 +141,39 @@ def test_an_answer_begins_the_counting_anew_and_a_refusal_of_one_request_opens_n
     provider.run()
     assert (provider.standing().state, provider.standing().failures) == (CLOSED, 0)
     assert provider.tries()[1] == len(WHO)
+
+
+def test_an_answer_that_does_not_fit_is_an_answer(
+    provider: Provider, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.write() as connection:
+        for _ in range(FAILURES_TO_OPEN - 1):
+            provider.breaker.failed(connection, "somebody")
+    monkeypatch.setattr(provider, "answer", lambda _: {})
+    provider.run()
+    assert (provider.standing().state, provider.standing().failures) == (CLOSED, 0)
+
+
+@pytest.mark.filterwarnings("ignore::selo_dagster.settings.SmallBudgetWarning")
+def test_what_the_built_in_model_answers_says_nothing_of_the_server(
+    provider: Provider, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SELO_BUDGET_KIND_TOKENS", "1300")
+    monkeypatch.setenv("SELO_BUDGET_POLICY", "extractive")
+    process_settings.cache_clear()
+    provider.open()
+    provider.run(probe=True)
+    assert (provider.model.asked, states(store)) == ([], dict.fromkeys(WHO, "completed"))
+    assert (provider.standing().state, provider.standing().probe_due) == (OPEN, True)
+
+
+def test_a_step_that_asks_nothing_says_nothing_of_the_server(provider: Provider, store: Store) -> None:
+    add_person(store, "dora")
+    asked(store, "dora", SystemClock().now())
+    provider.open()
+    provider.run(PERSONA_EVOLUTION, probe=True)
+    assert (provider.model.asked, states(store)["dora"]) == ([], "completed")
+    assert (provider.standing().state, provider.standing().probe_due) == (OPEN, True)
 
 
 def test_a_probe_that_asks_nothing_is_left_to_another(provider: Provider, store: Store) -> None:

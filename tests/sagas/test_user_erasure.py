@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial, partialmethod
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from sqlalchemy import Connection, delete, event, insert, select, text, update
 
 from selo_dagster.errors import SeloError
+from selo_dagster.llm.budgets.calls import Tab
+from selo_dagster.llm.budgets.reserving import reserve
 from selo_dagster.llm.protocol import CompletionRequest
 from selo_dagster.memory.client import write
 from selo_dagster.memory.tables import conversations, messages
@@ -28,11 +31,13 @@ from selo_dagster.reflections.one_offs import place_due
 from selo_dagster.reflections.settle import Cost, settle_skipped
 from selo_dagster.reflections.tables import reflection_ledger
 from selo_dagster.sagas.carry_out import forward_step
+from selo_dagster.sagas.catalogue import user_erasure
 from selo_dagster.sagas.catalogue.user_erasure import USER_ERASURE
 from selo_dagster.sagas.claim import renew as renew_sagas
 from selo_dagster.sagas.erasure import compacting, removing
 from selo_dagster.sagas.erasure.models import Compacted
 from selo_dagster.sagas.erasure.report import is_genuine, read_report
+from selo_dagster.sagas.journal import Token
 from selo_dagster.sagas.monitor import conditions
 from selo_dagster.sagas.registry import Registry
 from selo_dagster.sagas.start import start
@@ -41,6 +46,9 @@ from selo_dagster.sagas.tables import saga_alerts, saga_locks, saga_steps, sagas
 from selo_dagster.settings import process_settings
 from selo_dagster.store.engine import Store
 from tests.crash.processes import until
+from tests.llm.budgets import asked as a_call
+from tests.llm.budgets import book, granted, held
+from tests.llm.budgets import tokens as spending_in_tokens
 from tests.sagas.builders import LINE, PIVOTED, REGISTRY
 from tests.sagas.erasing import STEPS, Erasing
 from tests.support.everything import ABOUT_NOBODY, everything, fill
@@ -569,6 +577,70 @@ def test_it_waits_for_transactions_that_began_before_the_tombstone_and_gives_up_
         assert drained == []
     waiting.join(30)
     assert drained == [True]
+
+
+# Calls of models that are still under way
+
+
+CAPS = spending_in_tokens(fleet=10_000, kind=10_000, user=10_000)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("step", ["remove", "forget"])
+def test_a_call_that_is_being_counted_and_the_erasure_wait_for_each_other_in_one_order(
+    postgres: Erasing, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if the counting had begun after that.
+    monkeypatch.setattr(user_erasure, "drain", lambda _: True)
+    before = erased_up_to(postgres, step)
+    call = granted(postgres.store, CAPS, a_call("saga/late/1", 100))
+    with in_the_middle(postgres, "DELETE FROM spending_calls", before, step) as connection:
+        Tab(calls=[call]).count(connection)
+    assert step_state(postgres, step) == "done"
+    assert (book(postgres.store, CAPS)[""].calls, held(postgres.store, CAPS)[1]) == (1, 0)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("step", ["remove", "forget"])
+def test_a_call_that_is_being_reserved_and_the_erasure_wait_for_each_other_in_one_order(
+    postgres: Erasing, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_erasure, "drain", lambda _: True)
+    before = erased_up_to(postgres, step)
+    granted(postgres.store, CAPS, a_call("saga/late/1", 100))
+    with in_the_middle(postgres, "INSERT INTO spending_people", before, step) as connection:
+        reserve(connection, CAPS, [a_call("saga/late/1", 100, number=2)], NOW, 60.0)
+    assert step_state(postgres, step) == "done"
+
+
+def erased_up_to(postgres: Erasing, step: str) -> tuple[list[Token], str]:
+    asked = postgres.ask()
+    tokens, run_id = postgres.claim(str(asked.saga_id))
+    postgres.carry(tokens, run_id, *STEPS[: STEPS.index(step)])
+    return tokens, run_id
+
+
+@contextmanager
+def in_the_middle(
+    postgres: Erasing, statement: str, under_way: tuple[list[Token], str], step: str
+) -> Iterator[Connection]:
+    """Yield a transaction after whose statement the erasure goes on, until one waits for the other."""
+    started: list[threading.Thread] = []
+    with postgres.store.write() as connection:
+
+        @event.listens_for(connection, "after_cursor_execute")
+        def go_on(_connection: Any, _cursor: Any, executed: str, *_: Any) -> None:
+            if executed.startswith(statement) and not started:
+                started.append(in_thread(lambda: postgres.carry(*under_way, step)))
+                until(lambda: waiting_for_a_lock(postgres.store), "the erasure waits")
+
+        yield connection
+    started[0].join(30)
+
+
+def step_state(postgres: Erasing, step: str) -> str:
+    with postgres.store.read() as connection:
+        return str(connection.execute(select(saga_steps.c.state).where(saga_steps.c.step == step)).scalar_one())
 
 
 # The files

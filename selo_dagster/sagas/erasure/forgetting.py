@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from selo_dagster.errors import SeloError
+from selo_dagster.llm.budgets.tables import spending_calls, spending_people
 from selo_dagster.memory.stream import lock_stream
 from selo_dagster.people.erased import foreign_key_id, wrong_key
 from selo_dagster.people.erased_tables import erased_people
@@ -51,6 +52,7 @@ def take_away(connection: Connection, user_id: str, saga_id: str) -> dict[str, i
     """
     # Readers of the stream write for whomever they read of: none of them is in the middle of it now.
     lock_stream(connection)
+    _wait_for_calls(connection, user_id)
     locked = select(users.c.id).where(users.c.id == user_id).with_for_update()
     if connection.execute(locked).scalar() is None:
         raise SeloError("unknown_user", "there is nobody like that any more")
@@ -68,6 +70,15 @@ def take_away(connection: Connection, user_id: str, saga_id: str) -> dict[str, i
     if footprint.count(connection, user_id):
         raise RowsLeftError
     return dict(gone)
+
+
+def _wait_for_calls(connection: Connection, user_id: str) -> None:
+    """Lock what late calls lock, in their order: who counts one holds it before the sums, who reserves holds the sums
+    before the person.
+    """
+    for table in (spending_calls, spending_people):
+        theirs = select(table.c.day).where(table.c.user_id == user_id).order_by(*table.primary_key)
+        connection.execute(theirs.with_for_update())
 
 
 def _become_nobodys(connection: Connection, saga_id: str) -> None:

@@ -99,6 +99,7 @@ class WholeSagaTold(SagaTold):
     run: str | None
     lost: int
     deadline_at: Instant
+    waits_since: Instant | None
     cancel_requested: bool
     steps: list[StepTold]
     timeline: list[MomentTold]
