@@ -23,7 +23,7 @@ from selo_dagster.llm.trust.veil import Veil, hidden_from
 from selo_dagster.reflections.trusted import called
 from selo_dagster.sagas.definition import Retry
 from selo_dagster.sagas.given import RefusedError, TransientError
-from selo_dagster.sagas.hearing import note_answer
+from selo_dagster.sagas.hearing import note_answer, note_request
 from selo_dagster.sagas.paying import Payer, payer_now
 from selo_dagster.settings import process_settings
 from selo_dagster.tracing.model_calls import model_call
@@ -144,6 +144,8 @@ async def _asked(
 
 
 async def _call(model: LanguageModel, request: CompletionRequest, call_s: float, paid: _Paid | None) -> Completion:
+    if not model.in_process:
+        note_request()
     try:
         with model_call(model.name, request.task) as told:
             completion = await asyncio.wait_for(model.complete(request), call_s)

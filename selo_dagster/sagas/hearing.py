@@ -1,4 +1,4 @@
-"""Whether a server answered what a step asked: noted where it is asked, read when the step has ended."""
+"""What a step heard of a server: noted where one is asked, read when the step has ended."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 @dataclass
 class Heard:
-    """What one try of a step has heard. answered: whether a server answered something, well or not."""
+    """What one try of a step has heard. asked: whether a server was; answered: whether it answered, well or not."""
 
+    asked: bool = False
     answered: bool = False
 
 
@@ -28,8 +29,15 @@ def told_to(heard: Heard) -> Iterator[None]:
         _HEARD.reset(before)
 
 
+def note_request() -> None:
+    """Note that a server is asked. What asks none says nothing of one, however it ends."""
+    heard = _HEARD.get()
+    if heard is not None:
+        heard.asked = True
+
+
 def note_answer() -> None:
-    """Note that a server answered. What no server answered says nothing of one."""
+    """Note that a server answered."""
     heard = _HEARD.get()
     if heard is not None:
         heard.answered = True

@@ -197,7 +197,7 @@ class _Outside:
                 row = step_row(held, self.step.name, begun.row, state=StepState.PENDING)
                 write_steps(connection, [row], {(held.id, self.step.name)})
                 return "no_room", cause.until, None
-            if self.provider.failed(connection, cause, answered=heard.answered):
+            if self.provider.failed(connection, cause, heard):
                 row = step_row(held, self.step.name, begun.row, state=StepState.PENDING)
                 write_steps(connection, [row], {(held.id, self.step.name)})
                 return "held_up", self.provider.again_at(now, tried=True), None

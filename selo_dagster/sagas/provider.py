@@ -19,6 +19,7 @@ from selo_dagster.reflections.acceptance import Acceptance
 from selo_dagster.sagas.definition import Step
 from selo_dagster.sagas.engine import Tools
 from selo_dagster.sagas.given import Given
+from selo_dagster.sagas.hearing import Heard
 from selo_dagster.sagas.paying import Payer
 
 MARGIN_S: Final = 30.0
@@ -84,15 +85,15 @@ class Provider:
             self.standing = self.breaker.answered(connection)
             self.probing = False
 
-    def failed(self, connection: Connection, broken: Exception | None, *, answered: bool) -> bool:
+    def failed(self, connection: Connection, broken: Exception | None, before: Heard) -> bool:
         """Hear what a step ended with; true: its server is gone, and this try does not count.
 
-        answered: whether a server answered it before.
+        before: what it had heard until then.
         """
-        if self.breaker is None or broken is None:
+        if self.breaker is None or broken is None or not before.asked:
             return False
         said = heard(broken)
-        if said == "nothing" and answered:
+        if said == "nothing" and before.answered:
             # An answer that did not fit was an answer.
             said = "answered"
         if said == "answered":

@@ -27,7 +27,7 @@ from selo_dagster.store.types import database_now
 from tests.evaluation.reports import accept_configured
 from tests.sagas.evolutions import asked
 from tests.sagas.in_dagster import config, states
-from tests.sagas.minds import drive, model_that, story
+from tests.sagas.minds import drive, model_that, narrate, story
 from tests.support.dagster import instance_of
 from tests.support.fakes import FakeModel, add_person, say
 
@@ -150,7 +150,10 @@ def test_an_answer_that_does_not_fit_is_an_answer(
         for _ in range(FAILURES_TO_OPEN - 1):
             provider.breaker.failed(connection, "somebody")
     monkeypatch.setattr(provider, "answer", lambda _: {})
-    provider.run()
+    add_person(store, "dora")
+    say(store, "dora", "2026-11-23T09:10:00Z", "We rowed out to the island.", prefix="c-dora")
+    driver = drive(store, EPISODE_GENERATION, SINCE, user="dora")
+    assert narrate(driver, breaker=provider.breaker).passing
     assert (provider.standing().state, provider.standing().failures) == (CLOSED, 0)
 
 
@@ -165,6 +168,17 @@ def test_what_the_built_in_model_answers_says_nothing_of_the_server(
     provider.run(probe=True)
     assert (provider.model.asked, states(store)) == ([], dict.fromkeys(WHO, "completed"))
     assert (provider.standing().state, provider.standing().probe_due) == (OPEN, True)
+
+
+def test_a_built_in_model_that_fails_says_nothing_of_the_server(provider: Provider, store: Store) -> None:
+    with store.write() as connection:
+        for _ in range(FAILURES_TO_OPEN - 1):
+            provider.breaker.failed(connection, "somebody")
+    provider.model.in_process = True
+    provider.fault = "auth"
+    provider.run()
+    assert (provider.standing().state, provider.standing().failures) == (CLOSED, FAILURES_TO_OPEN - 1)
+    assert provider.tries()[1] == len(WHO)
 
 
 def test_a_step_that_asks_nothing_says_nothing_of_the_server(provider: Provider, store: Store) -> None:
