@@ -63,6 +63,19 @@ def test_a_model_on_a_server_sees_placeholders_and_identifiers_come_back(ana: St
     assert insight_of(ana) == f"She said: Ben wrote from {MAIL}, his number is {PHONE}, my password: [secret-1]"
 
 
+@pytest.mark.parametrize("sign", ["\u200b", "\u00ad", "\u2060", "\ufeff", "\ufe01", "\u200d"])
+def test_what_nobody_sees_shows_nothing_and_forges_nothing(store: Store, sign: str) -> None:
+    said = f"Mail ben{sign}@example{sign}.com and [em{sign}ail-1], my password: hun{sign}ter2"
+    add_person(store, "ana", zone="Europe/Lisbon", name="Ana")
+    say(store, "ana", "2026-11-22T20:00:00Z", said)
+    enrol(store, DAILY, NOW, 3)
+    (one,) = run_cohort(store, model := FakeModel(quoting))
+    assert one.outcome == "done"
+    sent = json.dumps(messages_for(model.asked[0], "0" * 16, schema_in_prompt=True))
+    assert "Mail [email-1] and (email 1), my password: [secret-1]" in sent
+    assert insight_of(store) == "She said: Mail ben@example.com and (email 1), my password: [secret-1]"
+
+
 def test_what_was_thought_before_is_hidden_as_well(ana: Store) -> None:
     run_cohort(ana, FakeModel(quoting))
     with ana.write() as connection:

@@ -10,24 +10,25 @@ from sqlalchemy import select
 from selo_dagster.llm.citations import QUOTE_NOT_FOUND, QUOTE_TOO_SHORT, Citation, Passage, Sources
 from selo_dagster.llm.extractive.model import ExtractiveModel
 from selo_dagster.llm.figures import unsourced
+from selo_dagster.llm.protocol import CompletionRequest
 from selo_dagster.reflections.due import enrol
 from selo_dagster.reflections.kinds import DAILY
 from selo_dagster.reflections.settle import Settlement
 from selo_dagster.reflections.tables import reflections
 from selo_dagster.store.engine import Store
-from tests.support.fakes import NOW, add_person, run_cohort, say
+from tests.support.fakes import NOW, FakeModel, add_person, good_answer, run_cohort, say
 
 KEY = "sk-abcdefghijklmnopqrstuvwxyz0123456789ABCD"
 LINK = "https://pictures.example/of-the-sea"
 STORED = f"Look at {LINK} please, it made me so happy today!"
 
 
-def reflected(store: Store, *said: str) -> tuple[Settlement, Any]:
+def reflected(store: Store, *said: str, model: FakeModel | None = None) -> tuple[Settlement, Any]:
     """Reflect on a day with these words; returns the outcome and what is stored."""
     add_person(store, "ana")
     say(store, "ana", "2026-11-22T10:00:00Z", *said)
     enrol(store, DAILY, NOW, 3)
-    (settled,) = run_cohort(store, ExtractiveModel())  # type: ignore[arg-type]
+    (settled,) = run_cohort(store, model or ExtractiveModel())  # type: ignore[arg-type]
     with store.read() as connection:
         return settled, connection.execute(select(reflections)).one_or_none()
 
@@ -77,6 +78,25 @@ def test_a_day_with_a_secret_is_reflected_on_without_it(store: Store) -> None:
     settled, made = reflected(store, f"I am so proud of what I built, and my key is {KEY} by the way")
     assert settled.outcome == "done"
     assert KEY not in str(made)
+
+
+def test_what_nobody_sees_in_it_hides_no_link_and_no_secret(store: Store) -> None:
+    hidden = LINK.replace("://", "\u200b:/\u2060/").replace("pictures", "pic\u00adtures")
+    key = KEY.replace("sk-abc", "sk-a\ufe01bc")
+    settled, made = reflected(store, f"Look at {hidden} please, it made me so happy today, my key is {key} by the way!")
+    assert settled.outcome == "done"
+    assert "example" not in str(made)
+    assert "defghijkl" not in str(made)
+
+
+def test_a_quote_is_refused_whose_passage_holds_a_link(store: Store) -> None:
+    async def quoting(request: CompletionRequest) -> str:
+        # No link as it is written, and the same as what is stored once both are folded.
+        quote = {"source": "m1", "quote": "Look at \u210ettps://pictures.example/of-the-sea please"}
+        return good_answer(request, insights=[{"text": "She looked.", "evidence": [quote]}])
+
+    settled, made = reflected(store, STORED, model=FakeModel(quoting))
+    assert (settled.outcome, settled.codes, made) == ("rejected", ("link_in_answer",), None)
 
 
 @pytest.mark.parametrize("said", [LINK, f"see {LINK} now", KEY, f"{KEY} {LINK}!"])

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote
 
-from selo_dagster.llm.trust.seen import hidden_words, visible
+from selo_dagster.llm.trust.hints import EVERYDAY, TELLING, URGING
+from selo_dagster.llm.trust.seen import bare, hidden_words
 
 _LOOK_ALIKE: Final = {
     "a": "аαɑᴀ",
@@ -46,7 +47,11 @@ _ALIKE: Final = str.maketrans({other: letter for letter, others in _LOOK_ALIKE.i
 
 _LEET: Final = str.maketrans("013457@$!|", "oieastasil")
 _STACKED: Final = re.compile("[\u0300-\u036f\u0488\u0489\u1abe\u20dd-\u20e4\ua670-\ua672]")
-_LETTERS_APART: Final = re.compile(r"(?<!\w)(?:[^\W\d_](?:[ \t]|[.\-_*·•/|+~,]\s?)){5,}[^\W\d_](?!\w)")
+_LETTERS_APART: Final = re.compile(
+    # It begins where no letter of it stands before: a row is gone through once.
+    r"(?<!\w)(?<!(?<!\w)[^\W\d_][ \t.\-_*·•/|+~,])(?<!(?<!\w)[^\W\d_][.\-_*·•/|+~,]\s)"
+    r"(?:[^\W\d_](?:[ \t]|[.\-_*·•/|+~,]\s?)){5,}[^\W\d_](?!\w)"
+)
 _APART: Final = re.compile(r"[\s.\-_*·•/|+~,]+")
 _MIXED: Final = re.compile(r"[a-z][\u0370-\u052f\u0500-\u058f\u1d00-\u1d7f]|[\u0370-\u052f\u1d00-\u1d7f][a-z]")
 _FOREIGN_LETTER: Final = re.compile(r"[\u0131\u0261\u0269\u0370-\u058f\u1d00-\u1d7f\u2c60-\u2c7f\ua730-\ua7ff]")
@@ -54,15 +59,29 @@ _LEET_WORD: Final = re.compile(r"[a-z][013457@$!|][a-z]|\b[013457@$!|][a-z]{2}|[
 _CHOPPED: Final = re.compile(r"(?:(?:^|[.,;:!?…]\s)\s*[^\W_]+(?=[.,;:!?…])){3}")
 _SPLIT_WORD: Final = re.compile(r"(?<=[a-z])[-_*·•.~](?=[a-z])", re.IGNORECASE)
 _MARKED: Final = re.compile(r"[a-z][-_*·•~][a-z]+[-_*·•~][a-z]|\*\*|__", re.IGNORECASE)
-_ENCODED: Final = re.compile(r"(?<![\w+/=])[A-Za-z0-9+/_-]{20,}={0,2}(?![\w+/=])")
-_HEX: Final = re.compile(r"(?<!\w)(?:(?:0x|\\x|%)?[0-9a-fA-F]{2}[\s,:]?){12,}(?!\w)")
+_ENCODED: Final = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{20,}={0,2}(?![A-Za-z0-9+/=_-])")
+_HEX: Final = re.compile(r"(?<![A-Za-z0-9_])(?:(?:0x|\\x|%)?[0-9a-fA-F]{2}[\s,:]?){12,}(?![A-Za-z0-9_])")
 _ESCAPES: Final = re.compile(r"(?:\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}){4,}")
 _ENTITIES: Final = re.compile(r"&(?:#x?[0-9a-fA-F]{1,6}|[a-z]{2,8});")
 _BINARY: Final = re.compile(r"(?:[01]{8}\s?){6,}")
 _ROT13: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz", "nopqrstuvwxyzabcdefghijklm")
 _TELLING: Final = ("instruct", "prompt", "system", "ignore", "reveal", "disregard", "guideline")
+_TELLING_WORDS: Final = TELLING | EVERYDAY | URGING
 _MIRRORED: Final = tuple(word[::-1] for word in _TELLING)
 _ROTATED: Final = tuple(word.translate(_ROT13) for word in _TELLING)
+_WORD: Final = re.compile(r"[^\W_]+")
+_ACCENTED: Final = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
+_PAST: Final = re.compile(r"[áéíóúàèìòù]\W*\Z")
+"""Who ignored instructions in a Romance language gives no order: without the accent at its end it would be one."""
+
+_AFTER_AN_ORDER: Final = frozenset(["all", "any", "every", "everything", "the", "these", "those", "your", "previous"])
+
+_UNSPACED: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ud7ff\uf900-\ufaff\uff66-\uff9f"
+_GLUED: Final = re.compile(
+    rf"(?<=[a-z0-9])(?=[{_UNSPACED}])|(?<=[{_UNSPACED}])(?=[a-z0-9])|(?<![a-z0-9])_+|_+(?![a-z0-9])"
+)
+"""Where a word has an edge that patterns do not see: beside a script without spaces, and beside a low line."""
+
 _LONG: Final = 20
 _DEEP: Final = 2
 """How often what was decoded is decoded again."""
@@ -70,13 +89,24 @@ _DEEP: Final = 2
 
 def folded(text: str) -> str:
     """Return a text in lower case on one line, in the compatible form of each character, without what nobody sees."""
-    seen = visible(text)
+    seen = bare(text).text
     if not seen.isascii():
-        seen = seen.replace("\u200c", "").replace("\u200d", "")
-        seen = unicodedata.normalize("NFKC", seen)
-        # Signs stacked upon letters hide words from patterns; a language's own accents are composed by now.
-        seen = _STACKED.sub("", seen)
+        # Signs stacked upon letters hide words from patterns; a language's own accents are composed by now, and a
+        # capital I with a dot has come apart.
+        seen = _STACKED.sub("", unicodedata.normalize("NFKC", seen).casefold())
     return " ".join(seen.casefold().split())
+
+
+def unglued(folded_text: str) -> str:
+    """Return a folded text with its words apart from a script without spaces, and from low lines around them."""
+    return _GLUED.sub(" ", folded_text)
+
+
+def without_accents(text: str) -> str:
+    """Return a text with its Latin letters bare of what stands above and below them."""
+    if not _ACCENTED.search(text):
+        return text
+    return unicodedata.normalize("NFC", _STACKED.sub("", unicodedata.normalize("NFD", text)))
 
 
 def forms(text: str, depth: int = _DEEP) -> Iterator[str]:
@@ -85,32 +115,54 @@ def forms(text: str, depth: int = _DEEP) -> Iterator[str]:
     yield plain
     if not plain.isascii() and (_MIXED.search(plain) or _FOREIGN_LETTER.search(plain)):
         yield plain.translate(_ALIKE)
+    if not plain.isascii() and _ACCENTED.search(plain):
+        yield from _unaccented(plain)
+    if _GLUED.search(plain):
+        yield unglued(plain)
     if _LEET_WORD.search(plain):
         yield plain.translate(_ALIKE).translate(_LEET)
+    read = bare(text).text
     if _LETTERS_APART.search(plain):
-        yield from _unspaced(text)
+        yield from _unspaced(read)
     if _CHOPPED.search(plain):
         yield " ".join(re.sub(r"[^\w\s]+", " ", plain).split())
     if _MARKED.search(plain):
         yield " ".join(_SPLIT_WORD.sub("", plain).replace("*", "").replace("_", " ").split())
         yield " ".join(re.sub(r"[-_*·•~]+", " ", plain).split())
-    yield from _decoded(text, plain, depth)
+    if depth > 0:
+        # What is written in another writing may itself be.
+        for one in (hidden_words(text), *_decoded(read)):
+            if one.strip():
+                yield from forms(one, depth - 1)
+    if depth == _DEEP and any(word in plain for word in _MIRRORED):
+        yield plain[::-1]
+    if depth == _DEEP and any(word in plain for word in _ROTATED):
+        yield plain.translate(_ROT13)
+
+
+def _unaccented(plain: str) -> Iterator[str]:
+    """Yield a text without accents where that makes a word of it one that orders are given with."""
+    words, without = plain.split(" "), without_accents(plain).split(" ")
+    found = " ".join(
+        word if _PAST.search(word) and after not in _AFTER_AN_ORDER else one
+        for word, one, after in zip(words, without, [*without[1:], ""], strict=True)
+    )
+    if not _TELLING_WORDS.isdisjoint({*_WORD.findall(found)} - {*_WORD.findall(plain)}):
+        yield found
 
 
 def _unspaced(text: str) -> Iterator[str]:
     # Two spaces, or a space among dots, still part the words.
-    raw = visible(text).casefold()
+    raw = text.casefold()
     yield " ".join(
         _LETTERS_APART.sub(lambda match: _APART.sub("", match[0]), part) for part in re.split(r"\s{2,}", raw)
     )
     yield re.sub(r"[\W_]+", "", raw)
 
 
-def _decoded(text: str, plain: str, depth: int) -> Iterator[str]:
-    """Yield what is written in another writing: hidden characters, base64, hexadecimal, entities, mirrored, rot13."""
-    if depth <= 0:
-        return
-    found = [hidden_words(text)]
+def _decoded(text: str) -> list[str]:
+    """Return what is written in another writing: base64, hexadecimal, binary, escapes, entities."""
+    found: list[str] = []
     if max(map(len, text.split()), default=0) >= _LONG:
         found += [_base64(match[0]) for match in _ENCODED.finditer(text)]
     if any(map(str.isdigit, text)):
@@ -122,13 +174,7 @@ def _decoded(text: str, plain: str, depth: int) -> Iterator[str]:
         found.append(html.unescape(text))
     if "\\" in text and _ESCAPES.search(text):
         found.append(_ESCAPES.sub(_unescaped, text))
-    for one in found:
-        if one.strip():
-            yield from forms(one, depth - 1)
-    if depth == _DEEP and any(word in plain for word in _MIRRORED):
-        yield plain[::-1]
-    if depth == _DEEP and any(word in plain for word in _ROTATED):
-        yield plain.translate(_ROT13)
+    return found
 
 
 def _unescaped(match: re.Match[str]) -> str:

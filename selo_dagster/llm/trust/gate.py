@@ -33,7 +33,7 @@ class Gated:
         for one in self.needs:
             there = known.get(one)
             if there is None:
-                there = known[one] = any(part in text for part in one)
+                there = known[one] = any(map(text.__contains__, one))
             if not there:
                 return False
         return True

@@ -11,8 +11,9 @@ bash curl wget mantra mantras empathy politeness helpfulness obedience obey comp
 uncensored pretend administrator inst sys im_start instrucciones reglas indicaciones directrices órdenes
 ordenes sistema ahora instrução instruções instrucoes regras orientações diretrizes ordens agora consignes
 règles ordres système maintenant anweisung anweisungen instruktion instruktionen vorgaben befehl befehle
-regeln systemprompt systemanweisung systemanweisungen systemnachricht antworte istruzioni istruzione regole
-direttive comandi ordini rispondi riflessione systeem instructies instructie opdrachten aanwijzingen reflectie
+regeln regels kurallarını zasadach systemprompt systemanweisung systemanweisungen systemnachricht antworte
+istruzioni istruzione regole direttive comandi ordini rispondi riflessione
+systeem instructies instructie opdrachten aanwijzingen reflectie
 antwoord systeemprompt systeeminstructies vanaf instrukcje instrukcji polecenia poleceń zasady zasad wytyczne
 systemowy systemowe teraz refleksji odpowiedzi talimat talimatlar talimatları talimatlarını kuralları
 komutları sistem bundan sonra antwort reflexion réponse réflexion resposta reflexão respuesta reflexión erongi
@@ -37,11 +38,11 @@ encode decode state summarize summarise cite apply write
 _STEMS: Final = """
 инструкц|указани|правил|команд|системн|промпт|отныне|с этого момента|теперь ты|ответ|размышлен
 інструкц|вказівк|指令|指示|提示|规则|規則|命令|系统|系統|从现在|從現在|你现在是|プロンプト|ルール
-システム|あなたは|회고|답변|지시|명령|규칙|프롬프트|지침|이제부터|تعليمات|الأوامر|القواعد|التوجيهات
-موجه|من الآن|הוראות|ההנחיות|निर्देश|नियम|आदेश|回复|反思|回答|輸出|输出|振り返り
+システム|あなたは|회고|답변|지시|명령|규칙|프롬프트|지침|이제부터|تعليمات|الأوامر|قواعد|التوجيهات
+موجه|من الآن|הוראות|ההנחיות|כללי|निर्देश|नियम|आदेश|回复|反思|回答|輸出|输出|振り返り
 """
 
-TELLING: Final = frozenset(_TELLING.split())
+TELLING: Final = frozenset(_TELLING.split() + _TELLING.replace("ı", "i").split())
 """Words that are worth a look by themselves, in lower case, in the languages that are known, mirrored and in rot13."""
 
 EVERYDAY: Final = frozenset(_EVERYDAY.split())

@@ -7,9 +7,12 @@ prices and ids of orders stay as they are.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Final, Literal, NamedTuple
+
+from selo_dagster.llm.trust.seen import bare
 
 Sort = Literal["email", "phone", "iban", "card", "id"]
 
@@ -22,10 +25,20 @@ class Identifier(NamedTuple):
     sort: Sort
 
 
-_EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])")
-_IBAN: Final = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{1,4}){3,9}\b", re.IGNORECASE)
-_CARD: Final = re.compile(r"(?<![\w.,-])(?:\d[ -]?){12,18}\d(?![\w-])")
-_DIGITS: Final = re.compile(r"\d(?:[\s()./-]{0,2}\d){6,}")
+# Edges are those of ASCII: where words have no spaces between them, a number stands beside a letter.
+_BEGIN: Final = "(?<![A-Za-z0-9])"
+_END: Final = "(?![A-Za-z0-9])"
+_HOST: Final = re.compile(
+    r"@(?:[\w-]{1,63}\.){1,16}(?:[a-z]{2,24}(?![a-z0-9-])|xn--[a-z0-9-]{1,59}|[^\W\d_a-z]{2,24})", re.IGNORECASE
+)
+_SPACED: Final = "a-zA-Z0-9_.+\u00c0-\u0dff\u1e00-\u1fff-"
+"""Of scripts that put spaces between words: of a name before an @ that is written in them, nothing else is part."""
+
+_MAILBOX: Final = re.compile(rf"[{_SPACED}]{{1,64}}\Z")
+_ANY_MAILBOX: Final = re.compile(r"[\w.+-]{1,64}\Z")
+_IBAN: Final = re.compile(rf"{_BEGIN}(?=([A-Z]{{2}}[0-9]{{2}}(?:[ -]?[A-Z0-9]){{11,30}}){_END})", re.IGNORECASE)
+_CARD: Final = re.compile(r"(?<![A-Za-z0-9.,-])(?:[0-9][ -]?){12,18}[0-9](?![A-Za-z0-9-])")
+_DIGITS: Final = re.compile(r"\d(?:[\s()./-]{0,2}\d){6}")
 _SIX_DIGITS: Final = re.compile(r"\d\D{0,3}\d\D{0,3}\d\D{0,3}\d\D{0,3}\d\D{0,3}\d")
 _DATE: Final = re.compile(
     r"(?<!\d)(?:\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./](?:\d{4}|\d{2})|(?:19|20)\d\d\s?[-–/]\s?(?:19|20)?\d\d"
@@ -34,23 +47,26 @@ _DATE: Final = re.compile(
 )
 _LONG_ID: Final = re.compile(
     r"[#№]\s?\d+|\b[a-z]+[-_]?\d{5,}\b|\b\d+[-_]?[a-z]+\b|[€$£¥]\s?[\d.,]+|"
-    r"\d[\d.,]*\s?(?:[€$£¥%]|eur|usd|gbp)",
+    r"(?<![\d.,])\d[\d.,]*\s?(?:[€$£¥%]|eur|usd|gbp)",
     re.IGNORECASE,
 )
 _NATIONAL: Final[tuple[tuple[str, str], ...]] = (
     ("us.ssn", r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])"),
     ("br.cpf", r"(?<![\d.])\d{3}\.\d{3}\.\d{3}-\d{2}(?!\d)"),
-    ("es.dni", r"\b\d{8}-?[A-Z]\b"),
-    ("es.nie", r"\b[XYZ]-?\d{7}-?[A-Z]\b"),
-    ("it.codicefiscale", r"\b[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z]\b"),
-    ("fr.nir", r"\b[12] ?\d{2} ?(?:0[1-9]|1[0-2]|[2-9]\d) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}\b"),
-    ("fi.hetu", r"\b\d{6}[-+A]\d{3}[0-9A-Y]\b"),
-    ("se.personnummer", r"\b(?:\d{2})?\d{6}[-+]\d{4}\b"),
-    ("ch.ssn", r"\b756\.\d{4}\.\d{4}\.\d{2}\b"),
-    ("be.nn", r"\b\d{2}\.\d{2}\.\d{2}-\d{3}\.\d{2}\b"),
-    ("cn.ric", r"(?<!\d)\d{17}[\dXx](?!\w)"),
+    ("es.dni", rf"{_BEGIN}\d{{8}}-?[A-Z]{_END}"),
+    ("es.nie", rf"{_BEGIN}[XYZ]-?\d{{7}}-?[A-Z]{_END}"),
+    ("it.codicefiscale", rf"{_BEGIN}[A-Z]{{6}}\d{{2}}[A-EHLMPRST]\d{{2}}[A-Z]\d{{3}}[A-Z]{_END}"),
+    (
+        "fr.nir",
+        rf"{_BEGIN}[12] ?\d{{2}} ?(?:0[1-9]|1[0-2]|[2-9]\d) ?(?:\d{{2}}|2[AB]) ?\d{{3}} ?\d{{3}} ?\d{{2}}{_END}",
+    ),
+    ("fi.hetu", rf"{_BEGIN}\d{{6}}[-+A]\d{{3}}[0-9A-Y]{_END}"),
+    ("se.personnummer", rf"{_BEGIN}(?:\d{{2}})?\d{{6}}[-+]\d{{4}}{_END}"),
+    ("ch.ssn", rf"{_BEGIN}756\.\d{{4}}\.\d{{4}}\.\d{{2}}{_END}"),
+    ("be.nn", rf"{_BEGIN}\d{{2}}\.\d{{2}}\.\d{{2}}-\d{{3}}\.\d{{2}}{_END}"),
+    ("cn.ric", rf"(?<!\d)\d{{17}}[\dXx]{_END}"),
     ("in_.aadhaar", r"(?<![\d ])[2-9]\d{3} \d{4} \d{4}(?![\d ]\d)"),
-    ("gb.nino", r"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]\b"),
+    ("gb.nino", rf"{_BEGIN}[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{{2}} ?\d{{2}} ?\d{{2}} ?[A-D]{_END}"),
     ("pl.pesel", r"(?<![\d-])(?<!# )\d{11}(?![\d-])"),
 )
 _NINO: Final = "gb.nino"
@@ -67,21 +83,21 @@ def identifiers_in(text: str, region: str | None = None) -> list[Identifier]:
     region: of the person, as ISO 3166 two letters, by whose plan a number without a country's code is read; None: only
     numbers with one are found.
     """
-    if not may_hold_identifier(text):
+    read = bare(text)
+    if not may_hold_identifier(read.text):
         return []
     found: list[Identifier] = []
-    taken: list[tuple[int, int]] = []
-    for sort, places in _looks(text, region):
+    for sort, places in _looks(read.text, region):
         for begin, end in places:
-            if all(end <= first or begin >= last for first, last in taken):
-                found.append(Identifier(begin, end, sort))
-                taken.append((begin, end))
-    return sorted(found)
+            at = bisect_left(found, Identifier(end, end, sort))
+            if at == 0 or found[at - 1].end <= begin:
+                insort(found, Identifier(begin, end, sort))
+    return [Identifier(*read.place(begin, end), sort) for begin, end, sort in found]
 
 
 def _looks(text: str, region: str | None) -> Iterator[tuple[Sort, list[tuple[int, int]]]]:
     """Yield what is looked for, the surest first: what one look has taken is not another's."""
-    yield "email", [match.span() for match in _EMAIL.finditer(text)] if "@" in text else []
+    yield "email", list(_emails(text)) if "@" in text else []
     if not _SIX_DIGITS.search(text):
         return
     yield "iban", list(_ibans(text))
@@ -90,10 +106,20 @@ def _looks(text: str, region: str | None) -> Iterator[tuple[Sort, list[tuple[int
     yield "phone", list(_phones(text, region))
 
 
+def _emails(text: str) -> Iterator[tuple[int, int]]:
+    at = 0
+    for match in _HOST.finditer(text):
+        before = text[max(at, match.start() - 64) : match.start()]
+        name = _MAILBOX.search(before) or _ANY_MAILBOX.search(before)
+        at = match.end()
+        if name:
+            yield match.start() - len(name[0]), at
+
+
 def _ibans(text: str) -> Iterator[tuple[int, int]]:
     for match in _IBAN.finditer(text):
         # A word that follows may look like one more group.
-        end = match.end()
+        end = match.end(1)
         while end - match.start() >= 15:
             if _valid("iban")(text[match.start() : end]):
                 yield match.start(), end

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from selo_dagster.llm.trust.seen import bare, replaced
+
 STAND_IN: Final = "(a link)"
 """What stands in a shown text where a link was."""
 
@@ -19,34 +21,46 @@ _ANY_ENDING: Final = rf"(?:{_ENDINGS}|it|me|in|is|no|be|at|us|id|my|so|do|am|la|
 _LABELS: Final = r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+"
 _PATH: Final = r"[^\s<>\"'“”«»()\[\]{}]*"
 
-_SCHEME: Final = r"\b(?:https?|ftps?|wss?|file|ssh|git|tel|sms|magnet|ipfs|chrome|about|blob|view-source)\s?:\s?//?"
+# Edges are those of ASCII: where words have no spaces between them, a link stands beside a letter.
+_EDGE: Final = "(?<![a-z0-9])"
+_HOST_EDGE: Final = "(?<![a-z0-9@.\u00c0-\u024f-])(?<![a-z0-9]_)"
+_SCHEME: Final = (
+    rf"{_EDGE}(?:https?|ftps?|wss?|file|ssh|git|tel|sms|magnet|ipfs|chrome|about|blob|view-source)"
+    r"\s{0,8}:\s{0,8}//?"
+)
 _LINK: Final = re.compile(
     "|".join(
         [
-            # Markdown: an image, a link, a reference with its place.
-            r"!?\[[^\]\n]{0,200}\]\s?\(\s*[^)\s]+[^)\n]{0,200}\)",
-            r"!?\[[^\]\n]{0,200}\]\s?\[[^\]\n]{1,80}\](?=\s*$)",
+            # Markdown: an image, a link, a reference with its place. No run is without a bound, or begins again inside.
+            r"!?\[[^\[\]]{0,200}\]\s?\(\s{0,8}[^()\[\s][^()\[]{0,400}[()\[]",
+            r"!?\[[^\[\]]{0,200}\]\s?\[[^\[\]]{1,80}\](?=\s*$)",
             # HTML that loads or leads somewhere.
-            r"<\s*/?\s*(?:a|img|iframe|script|link|form|object|embed|svg|video|audio|base|meta)\b[^>]{0,400}>?",
-            r"\b(?:href|src|action|xlink:href)\s*=\s*[\"']?[^\s\"'>]+[\"']?",
+            (
+                r"<\s{0,8}/?\s{0,8}(?:a|img|iframe|script|link|form|object|embed|svg|video|audio|base|meta)(?![a-z0-9_])"
+                r"[^>]{0,400}>?"
+            ),
+            rf"{_EDGE}(?:href|src|action|xlink:href)\s{{0,8}}=\s{{0,8}}[\"']?[^\s\"'>]+[\"']?",
             rf"{_SCHEME}{_PATH}",
-            r"\b(?:mailto|data|javascript|vbscript)\s?:\s?[^\s<>\"'“”()]+",
-            rf"\bwww\d?\.{_PATH}",
+            rf"{_EDGE}(?:mailto|data|javascript|vbscript)\s?:\s?[^\s<>\"'“”()]+",
+            rf"{_EDGE}www[0-9]?\.{_PATH}",
             # Written so that people read it as a link and filters do not.
-            rf"\bh(?:xx|\*\*|tt)ps?\s?(?::|\[:\])\s?//{_PATH}",
-            rf"\b[a-z0-9-]+(?:\s?(?:\[\.\]|\(\.\)|\[dot\]|\(dot\))\s?[a-z0-9-]+)+(?:/{_PATH})?",
-            r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d{2,5})?/" + _PATH,
-            rf"(?<![\w@.]){_LABELS}xn--[a-z0-9-]+(?:/{_PATH})?",
-            rf"(?<![\w@.-]){_LABELS}{_ANY_ENDING}(?::\d{{2,5}})?/{_PATH}",
-            rf"(?<![\w@.-]){_LABELS}(?:{_ENDINGS})(?::\d{{2,5}})?\b(?![\w@-])",
+            rf"{_EDGE}h(?:xx|\*\*|tt)ps?\s?(?::|\[:\])\s?//{_PATH}",
+            (
+                r"(?<![a-z0-9-])[a-z0-9-]{1,63}(?:\s?(?:\[\.\]|\(\.\)|\[dot\]|\(dot\))\s?[a-z0-9-]{1,63})+"
+                rf"(?:/{_PATH})?"
+            ),
+            rf"{_EDGE}[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}(?::[0-9]{{2,5}})?/{_PATH}",
+            (
+                rf"{_HOST_EDGE}{_LABELS}(?:xn--[a-z0-9-]+(?:/{_PATH})?|{_ANY_ENDING}(?::[0-9]{{2,5}})?/{_PATH}"
+                rf"|(?:{_ENDINGS})(?::[0-9]{{2,5}})?(?![a-z0-9@\u00c0-\u024f-]|_[a-z0-9]))"
+            ),
         ]
     ),
     re.IGNORECASE,
 )
 _DOTTED: Final = re.compile(r"\.[^\W_]")
 _AHEAD: Final = (
-    "://",
-    ": //",
+    "//",
     ":/",
     "mailto",
     "data:",
@@ -79,12 +93,13 @@ def may_hold_link(text: str) -> bool:
 
 def has_link(text: str) -> bool:
     """Tell whether a text holds a link: an address, a bare host, markdown or HTML that leads or loads somewhere."""
-    return may_hold_link(text) and _LINK.search(text) is not None
+    read = bare(text).text
+    return may_hold_link(read) and _LINK.search(read) is not None
 
 
 def without_links(text: str) -> str:
     """Return a text with `(a link)` in the place of each link."""
-    return _LINK.sub(_stood_in, text) if may_hold_link(text) else text
+    return replaced(text, _LINK, _stood_in) if may_hold_link(bare(text).text) else text
 
 
 def _stood_in(match: re.Match[str]) -> str:

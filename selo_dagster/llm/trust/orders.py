@@ -19,6 +19,9 @@ HIDDEN: Final = "hidden_characters"
 _WINDOW: Final = 12
 """Parts that are read together, where an order is broken into several."""
 
+_MOST_WINDOWS: Final = 4
+"""Of orders broken into several parts a text may hold fewer; one with so many is left out whole."""
+
 _MARKS: Final = frozenset("<{`\\\\%$#|*_@=&;[«‹")
 _SIGNS: Final = re.compile(
     r"<\||<[/<]|[<«‹]\s?[<«‹]|>>|</?[a-z_]{3,16}[\s/>]|\[/?(?:inst|sys|user|assistant)|\[\[|\{\{|\{%|\$\{|<%|"
@@ -28,9 +31,10 @@ _SIGNS: Final = re.compile(
 )
 _LEET_SIGNS: Final = frozenset("013457@$!|")
 _LEET: Final = re.compile(r"[a-z][013457@$!|][a-z]", re.IGNORECASE)
-_APART: Final = re.compile(r"(?<!\w)\w(?:[ .\-_*·•/|+~,]\s?\w){4,}(?!\w)|(?:\w[-.*·•~]){3}\w")
+_APART: Final = re.compile(r"(?<!\w)\w(?:[ .\-_*·•/|+~,]\s?\w){4}(?![^\W_])|(?:\w[-.*·•~]){3}\w")
 _HEX_PAIRS: Final = re.compile(r"(?:\b[0-9a-f]{2}[\s,:]){12}")
 _SYLLABLES: Final = re.compile(r"\b[a-z]{1,3}-[a-z]{1,3}-[a-z]{1,4}\b")
+_STYLED: Final = re.compile("[A-Za-z][\ufe0e\ufe0f]")
 _BITS: Final = re.compile(r"(?:[01]{8}\s?){6}")
 _LONG: Final = 20
 _PAIRS: Final = 12
@@ -93,9 +97,9 @@ def worth_a_look(seen: Glance) -> bool:
 def _is_unusual(seen: Glance) -> bool:
     # Each character once: most of a text are the same few.
     signs = "".join(seen.signs)
-    if _UNUSUAL.search(signs):
+    if _UNUSUAL.search(signs) or _STYLED.search(seen.text):
         return True
-    return _OTHER_SCRIPT.search(signs) is not None and any(stem in seen.plain for stem in STEMS)
+    return _OTHER_SCRIPT.search(signs) is not None and any(map(seen.plain.__contains__, STEMS))
 
 
 def _cleaned(text: str) -> Cleaned:
@@ -137,28 +141,40 @@ def _families(text: str, patterns: Patterns) -> set[str]:
 
 
 def _broken(text: str, spans: Sequence[tuple[int, int]], missing: set[str], patterns: Patterns) -> dict[int, set[str]]:
-    """Return the parts that only together hold the missing families: the smallest windows that do."""
+    """Return the parts that only together hold the missing families, each window from its last part back.
+
+    Rows of two windows are looked at first, each beginning within the one before: most hold nothing.
+    """
+
+    def held(begin: int, end: int) -> set[str]:
+        return _families(text[spans[begin][0] : spans[end][1]], patterns) & missing
+
     dropped: dict[int, set[str]] = {}
-    left = set(missing)
-    for size in range(2, min(_WINDOW, len(spans)) + 1):
-        for first in range(len(spans) - size + 1):
-            held = _families(text[spans[first][0] : spans[first + size - 1][1]], patterns) & left
-            if held:
-                for place in range(first, first + size):
-                    dropped.setdefault(place, set()).update(held)
-                left -= held
-        if not left:
-            return dropped
-    return {place: set(left) for place in range(len(spans))}
+    first = windows = 0
+    while first < len(spans) and windows < _MOST_WINDOWS:
+        ends = range(first + 1, min(first + 2 * _WINDOW, len(spans)))
+        if not ends or not held(first, ends[-1]):
+            first += _WINDOW
+            continue
+        end = next(one for one in ends if held(first, one))
+        begin = next(one for one in range(end - 1, first - 1, -1) if held(one, end))
+        for place in range(begin, end + 1):
+            dropped.setdefault(place, set()).update(held(begin, end))
+        first = end + 1
+        windows += 1
+    if windows < _MOST_WINDOWS and missing <= set().union(*dropped.values()):
+        return dropped
+    return {place: set(missing) for place in range(len(spans))}
 
 
 def _with_what_leans(said: Sequence[str], found: Sequence[set[str]], dropped: set[int]) -> set[int]:
     """Add what goes on from an order, and everything after a false frame up to where that ends."""
     whole = set(dropped)
+    ended = -1
     for place in sorted(dropped):
-        if "frame" in found[place]:
-            ends = next((at for at in range(place, len(said)) if _CLOSERS.search(said[at])), len(said) - 1)
-            whole.update(range(place, ends + 1))
+        if place > ended and "frame" in found[place]:
+            ended = next((at for at in range(place, len(said)) if _CLOSERS.search(said[at])), len(said) - 1)
+            whole.update(range(place, ended + 1))
     for step in (1, -1):
         for place in sorted(whole, reverse=step < 0):
             at = place + step

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 _BRACKETED: Final = re.compile(
-    r"<!--.*?(?:-->|$)|\[\[.*?\]\]|\{\{.*?\}\}|\([^()\n]{6,2000}\)|\[[^\[\]\n]{6,2000}\]|\$?\{[^{}]{6,2000}\}",
-    re.DOTALL,
+    r"<!--|\[\[|\{\{|\([^()\n]{6,2000}\)|\[[^\[\]\n]{6,2000}\]|\$?\{[^{}]{6,2000}\}",
 )
+_CLOSED_BY: Final = {"<!--": "-->", "[[": "]]", "{{": "}}"}
 _ENDS: Final = re.compile(
     r"(?<=[.!?…؟।])[\"”’»)\]]*\s+|(?<=[。！？])|[\r\n\v\f\u0085\u2028\u2029]+|\s[|•·–—]\s|"
     r"\s-{2,}\s"
@@ -19,10 +20,10 @@ def parts_of(text: str) -> list[tuple[int, int]]:
     """Return the places (begin, end) of the parts of a text, in order; what parts them lies between."""
     found: list[tuple[int, int]] = []
     at = 0
-    for match in _BRACKETED.finditer(text):
-        found += _sentences(text, at, match.start())
-        found.append(match.span())
-        at = match.end()
+    for begin, end in _bracketed(text):
+        found += _sentences(text, at, begin)
+        found.append((begin, end))
+        at = end
     found += _sentences(text, at, len(text))
     # A full stop after a bracket is no part of its own.
     whole: list[tuple[int, int]] = []
@@ -32,6 +33,25 @@ def parts_of(text: str) -> list[tuple[int, int]]:
         else:
             whole.append((begin, end))
     return whole
+
+
+def _bracketed(text: str) -> Iterator[tuple[int, int]]:
+    """Yield what stands in brackets, in one pass: what nothing closes is not looked for twice."""
+    unclosed: set[str] = set()
+    at = 0
+    while match := _BRACKETED.search(text, at):
+        opened = match[0]
+        closed_by = _CLOSED_BY.get(opened)
+        end = match.end()
+        if closed_by is not None:
+            place = -1 if opened in unclosed else text.find(closed_by, end)
+            if place < 0 and opened != "<!--":
+                unclosed.add(opened)
+                at = match.start() + 1
+                continue
+            end = len(text) if place < 0 else place + len(closed_by)
+        yield match.start(), end
+        at = end
 
 
 def _sentences(text: str, begin: int, end: int) -> list[tuple[int, int]]:

@@ -90,8 +90,8 @@ IGNORE: Final = [
     + r"(?:instrukcj\w*|polece\w*|zasad\w*|wytyczn\w*)?",
     # Turkish
     (
-        r"(?:önceki|yukarıdaki|sistem|bundan önceki) (?:[\w’']+ ){0,3}?(?:talimat|kural|komut|yönerge)\w*"
-        r"(?=.{0,30}(?:yok say|unut|görmezden gel|dikkate alma|uyma))"
+        r"(?:[öo]nceki|yukar[ıi]daki|sistem) (?:[\w’']+ ){0,3}?(?:talimat|kural|komut|y[öo]nerge)\w*"
+        r"(?=.{0,30}(?:yok say|unut|g[öo]rmezden gel|dikkate alma|uyma))"
     ),
     # Russian, Ukrainian
     r"(?:игнорируй\w*|проигнорируй\w*|забудь\w*|не обращай внимания на|отмени|ігноруй\w*|забудьте)\b "
@@ -116,6 +116,109 @@ IGNORE: Final = [
     r"(?:התעלם|שכח)[^.]{0,12}(?:ההוראות|הוראות|הכללים|ההנחיות)",
     r"(?:पिछल|पूर्व|ऊपर|सभी)[^।]{0,14}(?:निर्देश|नियम|आदेश)[^।]{0,16}(?:अनदेखा|अनदेखी|भूल|नज़रअंदाज़|नजरअंदाज)",
 ]
+
+_WISHED: Final = r"(?:assistant|companion|chatbot|bot|ai|a\.i\.|ai \w+|llm|language model)"
+WISHES: Final = [
+    r"\b(?:the|an?|this|that|her|his|their|your|my|our|any|every) " + _WISHED + r" (?:should |must |has to |shall |"
+    r"needs to |ought to |is to |would |to )(?:please |now |simply |just |always )?(?:ignore|disregard|forget|override|"
+    r"bypass|break|drop|discard|abandon|set aside|stop (?:following|obeying)|(?:not|no longer) (?:follow|obey)) "
+    r"(?:about )?(?:all |any |every |each )?(?:of )?(?:the |its |his |her |their |your |those |these )?"
+    r"(?:(?:own|previous|prior|earlier|system|safety|other|usual|original|existing|former) ){0,2}?"
+    r"(?:rules|instructions|guidelines|guardrails|prompts?|programming|restrictions|constraints|directives)\b",
+    # Spanish, Portuguese, French, Italian
+    (
+        r"\b(?:el|la|su|tu|mi|un|una|este|esta) (?:asistente|compañer[oa]|ia|inteligencia artificial|chatbot|bot|"
+        r"modelo) "
+        r"(?:olvide|ignore|descarte|desobedezca|rompa|incumpla|omita|deje de (?:seguir|cumplir)|no (?:siga|cumpla|"
+        r"respete)|"
+        r"debe (?:olvidar|ignorar)) (?:de )?(?:tod[ao]s )?(?:sus|las|tus) (?:propias |anteriores )?"
+        r"(?:reglas|instrucciones|indicaciones|directrices|[óo]rdenes)\b"
+    ),
+    (
+        r"\b(?:[oa]|seu|sua|um|uma|este|esta) (?:assistente|companheir[oa]|ia|inteligência artificial|chatbot|bot|"
+        r"modelo) "
+        r"(?:esqueça|ignore|desconsidere|descarte|desobedeça|quebre|deixe de seguir|não siga|deve (?:esquecer|"
+        r"ignorar)) "
+        r"(?:de )?(?:todas )?(?:as )?(?:suas |próprias |tuas )?(?:regras|instruções|instrucoes|diretrizes|ordens)\b"
+    ),
+    (
+        r"\b(?:que|qu['’]) ?(?:l['’]|le |la |une? |son |sa |ton |ta |mon )(?:assistante?|compagnon|ia|chatbot|bot|"
+        r"robot|"
+        r"intelligence artificielle) (?:oublie|ignore|néglige|enfreigne|désobéisse à|ne (?:suive|respecte) (?:plus|"
+        r"pas)) "
+        r"(?:toutes )?(?:ses|les|tes) (?:propres )?(?:règles|instructions|consignes|directives)\b"
+    ),
+    (
+        r"\b(?:l['’]|il |lo |la |un |una |il suo |la sua |il tuo )(?:assistente|compagn[oa]|ia|"
+        r"intelligenza artificiale|"
+        r"chatbot|bot) (?:dimentichi|ignori|trascuri|infranga|disobbedisca a|non (?:segua|rispetti)|"
+        r"deve (?:dimenticare|"
+        r"ignorare)) (?:tutte )?(?:le )?(?:sue |proprie |tue )?(?:regole|istruzioni|direttive)\b"
+    ),
+    # German, Dutch
+    (
+        r"\b(?:möchte|will|wünscht|verlangt|fordert|wollte)(?: sich)?,? dass (?:de[rn]|die|das|sein|seine|ihr|ihre|"
+        r"mein|"
+        r"meine|ein|eine) (?:assistent(?:in)?|begleiter(?:in)?|ki|chatbot|bot|sprachmodell) (?:alle )?(?:seine|ihre|"
+        r"die|"
+        r"deine)? ?(?:eigenen )?(?:regeln|anweisungen|vorgaben|instruktionen) (?:vergisst|ignoriert|missachtet|bricht|"
+        r"verwirft|nicht (?:mehr )?(?:befolgt|beachtet))"
+    ),
+    (
+        r"\b(?:assistent(?:in)?|begleiter(?:in)?|ki|chatbot|bot|sprachmodell) (?:soll|sollte|"
+        r"muss) (?:alle )?(?:seine|ihre|"
+        r"die)? ?(?:eigenen )?(?:regeln|anweisungen|vorgaben|instruktionen) (?:vergessen|ignorieren|missachten|brechen|"
+        r"verwerfen|nicht (?:mehr )?(?:befolgen|beachten))"
+    ),
+    (
+        r"\b(?:wil|wenst|eist|vraagt) dat (?:de|het|zijn|haar|mijn|een) (?:assistent|metgezel|ai|chatbot|bot) (?:al )?"
+        r"(?:zijn|haar|de)? ?(?:eigen )?(?:regels|instructies|aanwijzingen) (?:vergeet|negeert|breekt|loslaat)"
+    ),
+    (
+        r"\b(?:assistent|metgezel|ai|chatbot|bot) moet (?:al )?(?:zijn|haar|de)? ?(?:eigen )?(?:regels|instructies|"
+        r"aanwijzingen) (?:vergeten|negeren|breken|loslaten)"
+    ),
+    # Polish, Turkish, Russian, Ukrainian
+    (
+        r"\b(?:żeby|aby|by) (?:\w+ )?(?:asystent\w*|towarzysz\w*|ai|chatbot|bot) (?:zapomniał\w*|zignorował\w*|"
+        r"ignorował\w*|złamał\w*|porzucił\w*) (?:o )?(?:wszystkich |wszystkie )?(?:swoich|swoje|swych) "
+        r"(?:zasad\w*|instrukcj\w*|wytyczn\w*|polece\w*)"
+    ),
+    (
+        r"(?:asistan|yapay zek[âa]|bot|sohbet botu)\w* (?:tüm |bütün |kendi )?(?:kural|talimat|yönerge|komut)\w* "
+        r"(?:unut|yok say|görmezden gel|çiğne)\w* (?:ist|gerek|lazım|söyl)"
+    ),
+    (
+        r"\b(?:чтобы|щоб) (?:\w+ )?(?:ассистент|помощник|бот|чат-бот|ии|асистент|помічник)\w* (?:забыл\w*|"
+        r"игнорировал\w*|проигнорировал\w*|нарушил\w*|отбросил\w*|не соблюдал\w*|забув|ігнорував|порушив) (?:о |про )?"
+        r"(?:вс\w+ |усі )?(?:сво\w+) (?:правил|инструкц|указани|команд|інструкц|вказівк)\w*"
+    ),
+    # Chinese, Japanese, Korean
+    (
+        r"(?:希望|想|要|让|讓|请|請)[^。,，]{0,8}(?:助手|助理|人工智能|人工智慧|机器人|機器人|\bai) ?"
+        r"(?:应该|應該|必须|必須|能|要|去)?(?:忘记|忘記|忘掉|忽略|无视|無視|违反|違反|不遵守)"
+        r"[^。,，]{0,6}(?:规则|規則|指令|指示|命令|设定|設定)"
+    ),
+    (
+        r"(?:アシスタント|コンパニオン|チャットボット|人工知能|\bai) ?(?:に|が|は)[^。]{0,8}(?:ルール|指示|規則|命令)を"
+        r"[^。]{0,4}(?:忘れ|無視し?|破)(?:て(?:ほし|欲し|もら)|っ(?:てほし|て欲し|てもら)|[るす](?:よう|べき)|させ)"
+    ),
+    (
+        r"(?:어시스턴트|챗봇|인공지능|\bai) ?(?:가|이|는|은|에게)?[^.]{0,8}(?:규칙|지시|명령|지침)"
+        r"[^.]{0,4}(?:잊|무시하|무시해|어기)(?:기를|도록|어야|야|었으면)"
+    ),
+    # Arabic, Hebrew, Hindi
+    (
+        r"أن (?:ينسى|يتجاهل|يخالف) (?:المساعد|الرفيق|الذكاء الاصطناعي)[^.]{0,8}(?:قواعد|تعليمات|أوامر)|"
+        r"(?:المساعد|الرفيق|الذكاء الاصطناعي) أن (?:ينسى|يتجاهل|يخالف)[^.]{0,8}(?:قواعد|تعليمات|أوامر)"
+    ),
+    r"(?:העוזר|הבוט|הבינה המלאכותית) (?:ישכח|יתעלם|תשכח|תתעלם|יפר)[^.]{0,8}(?:כללי|הכללים|הוראות|ההוראות)",
+    (
+        r"(?:सहायक|असिस्टेंट|एआई)[^।]{0,8}(?:नियम|निर्देश|आदेश)[^।]{0,8}"
+        r"(?:भूल जा(?:ए|ये)|(?:अनदेखा|अनदेखी|नज़रअंदाज़|नजरअंदाज) करे)"
+    ),
+]
+"""The same told as what somebody wishes of the model."""
 
 NEW_ORDERS: Final = [
     (
@@ -201,7 +304,7 @@ NEW_ORDERS: Final = [
     r"\bd'ora in (?:poi|avanti),? (?:sei|devi|rispondi|agisci)|\bvanaf nu (?:ben je|moet je|antwoord)",
     (
         r"\bod teraz (?:jesteś|musisz|odpowiadaj)|(?:с этого момента|отныне),? (?:ты|вы|отвечай|твоя)|\bbundan sonra "
-        r"(?:sen |yalnızca |her )"
+        r"(?:sen |yaln[ıi]zca |her )"
     ),
     (
         r"从现在(?:开始|起)[,,]?你(?:是|必须|要|只|将|的)|從現在(?:開始|起)[,,]?你|(?:今|これ)からあなたは|이제부터 "
@@ -363,8 +466,8 @@ REVEAL: Final = [
         r"시스템 지침)[^.]{0,8}(?:보여|출력|알려|공개)"
     ),
     (
-        r"(?:sistem (?:istemi|mesajı|talimat)\w*)[^.]{0,20}(?:göster|yaz|açıkla|söyle)|(?:أظهر|اكشف|اطبع|"
-        r"كرر)[^.]{0,14}(?:موجه النظام|تعليمات النظام|رسالة النظام)"
+        r"(?:sistem (?:istemi|mesaj[ıi]|talimat)\w*)[^.]{0,20}(?:g[öo]ster|yaz|a[çc][ıi]kla|s[öo]yle)|(?:أظهر|اكشف|"
+        r"اطبع|كرر)[^.]{0,14}(?:موجه النظام|تعليمات النظام|رسالة النظام)"
     ),
 ]
 
@@ -402,8 +505,16 @@ EMIT: Final = [
         r"[\"'“‘`](?:pwned|hacked|"
         r"owned|i am|i have been|ok|yes|access|jail))"
     ),
+    (
+        r"\b(?:respond|reply|answer|output)\b (?:only |just |exactly |solely |nothing but )+with\s?:|"
+        r"\b(?:only |just )(?:respond|reply|answer|output) with\s?:|"
+        r"\b(?:respond|reply|answer|output) with (?:only|just|exactly|nothing but)\s?:"
+    ),
     r"[\"'“]?\b(?:trait_changes|emotional_state|suggested_delay_days)\b[\"'”]?\s?(?:[:=]|to |must|is |should|\{|\[)",
-    r"[{,]\s?[\"'“](?:content|insights|themes|actions|mantra|questions|learnings|summary|narrative|evidence|delta|goal|role|tool|function|arguments|name)[\"'”]\s?:",
+    (
+        r"[{,]\s?[\"'“](?:content|insights|themes|actions|mantra|questions|learnings|summary|narrative|evidence|delta|"
+        r"goal|role|tool|function|arguments|name)[\"'”]\s?:"
+    ),
     (
         r"\b(?:run|execute|eval(?:uate)?|call|invoke|launch|perform|issue)\b (?:[\w'’-]+ ){0,4}?(?:command|"
         r"shell|bash|"
@@ -498,7 +609,7 @@ FRAMES: Final = [
 """What poses as the frame around the sources: what comes after it is taken for part of it."""
 
 FAMILIES: Final[dict[str, list[str]]] = {
-    "ignore_instructions": IGNORE,
+    "ignore_instructions": [*IGNORE, *WISHES],
     "new_orders": NEW_ORDERS,
     "persona_change": PERSONA,
     "reveal": REVEAL,

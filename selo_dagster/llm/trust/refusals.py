@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from selo_dagster.llm.trust.forms import folded
+from selo_dagster.llm.trust.forms import folded, unglued
 from selo_dagster.llm.trust.glance import glance
 from selo_dagster.llm.trust.links import has_link
 from selo_dagster.llm.trust.orders import orders_in, worth_a_look
@@ -30,23 +30,26 @@ HINTS: Final[Mapping[str, str]] = MappingProxyType(
 """What a model is told about each code."""
 
 _COMMAND: Final = re.compile(
-    r"```|`[^`\n]{2,200}`|(?:^|[\s;|&(\"'])(?:rm\s+-[a-z]*[rf]|sudo\s+\w|curl\s+(?:-\w+\s+)*\S*[:./]|"
-    r"wget\s+\S*[:./]|chmod\s+[+\d]|"
-    r"powershell(?:\.exe)?\s|cmd(?:\.exe)?\s+/|bash\s+-|sh\s+-c|nc\s+-|python3?\s+-|pip\s+install\s|npm\s+install\s|"
-    r"apt(?:-get)?\s+install\s|"
-    r"docker\s+(?:run|exec)\s|kubectl\s+\w+\s|ssh\s+\w+@|crontab\s+-)|\b(?:os\.system|subprocess\.\w+|eval|exec|"
-    r"__import__|system)\s?\(|"
-    r"\b(?:drop\s+(?:table|database|schema)\s+\w|delete\s+from\s+\w+(?:\s+where\b|\s*;|$)|"
-    r"insert\s+into\s+\w+\s*[(v]|union\s+(?:all\s+)?select\b|"
-    r"truncate\s+table\b|update\s+\w+\s+set\s+\w+\s*=|select\s+.{1,80}\s+from\s+\w+\s*(?:;|where\b.{0,40}[=<>]))|"
-    r"<\s*/?\s*(?:script|style)\b|\bon(?:error|load|click)\s*=|&&\s*\w|\|\s*(?:ba|z)?sh\b",
+    # Edges are those of ASCII, as of links, and no run is without a bound that could begin again inside.
+    r"```|`[^`\n]{2,200}`|(?<![a-z0-9.\u00c0-\u024f-])(?:rm\s{1,8}-[a-z]*[rf]|sudo\s{1,8}\w|"
+    r"curl\s{1,8}(?:-\w{1,40}\s{1,8}){0,10}\S{0,400}[:./]|wget\s{1,8}\S{0,400}[:./]|chmod\s{1,8}[+\d]|"
+    r"powershell(?:\.exe)?\s|cmd(?:\.exe)?\s{1,8}/|bash\s{1,8}-|sh\s{1,8}-c|nc\s{1,8}-|python3?\s{1,8}-|"
+    r"(?:pip|npm|apt(?:-get)?)\s{1,8}install\s|docker\s{1,8}(?:run|exec)\s|kubectl\s{1,8}\w{1,40}\s|"
+    r"ssh\s{1,8}\w{1,40}@|crontab\s{1,8}-)|(?<![a-z0-9])(?:os\.system|subprocess\.\w+|eval|exec|__import__|system)"
+    r"\s?\(|(?<![a-z0-9])(?:drop\s{1,8}(?:table|database|schema)\s{1,8}\w|"
+    r"delete\s{1,8}from\s{1,8}\w{1,80}(?:\s{1,8}where\b|\s{0,8};|$)|insert\s{1,8}into\s{1,8}\w{1,80}\s{0,8}[(v]|"
+    r"union\s{1,8}(?:all\s{1,8})?select\b|truncate\s{1,8}table\b|"
+    r"update\s{1,8}\w{1,80}\s{1,8}set\s{1,8}\w{1,80}\s{0,8}=|"
+    r"select\s.{1,90}?\sfrom\s{1,8}\w{1,80}\s{0,8}(?:;|where\b.{0,40}[=<>]))|"
+    r"<\s{0,8}/?\s{0,8}(?:script|style)\b|(?<![a-z0-9])on(?:error|load|click)\s{0,8}=|&&\s{0,8}\w|"
+    r"\|\s{0,8}(?:ba|z)?sh\b",
     re.IGNORECASE,
 )
 _TEMPLATE: Final = re.compile(
     r"<\|[^|\n]{0,40}\|?>?|<\uff5c|\[/?(?:INST|SYS)\]|<</?SYS>>|<(?:start|end)_of_turn>|</?s>\s?\[|\{\{|\}\}|\{%|"
     r"%\}|<%|%>|\$\{|"
-    r"<<<|>>>|</?(?:system|assistant|instructions?|sources?|tool_call|function_call|think)\s?/?>|^\s*(?:system|"
-    r"assistant|user)\s*:\s",
+    r"<<<|>>>|</?(?:system|assistant|instructions?|sources?|tool_call|function_call|think)\s?/?>|^[^\S\n]*(?:system|"
+    r"assistant|user)\s{0,8}:\s",
     re.IGNORECASE | re.MULTILINE,
 )
 _TALK: Final = re.compile(
@@ -75,22 +78,33 @@ _TALKED_OF: Final = (
 _TALK_WORDS: Final = frozenset(_TALKED_OF.split())
 
 
+class Quoted(str):
+    """What an answer quotes of a source. It has to stand there word for word, so it says nothing of the model."""
+
+    __slots__ = ()
+
+
 def refused_in(texts: Iterable[str], shown: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the codes of what an answer holds that none may, sorted. texts: its strings.
 
     shown: what the model was shown. Talk of prompts is the model's own unless it stands in quotation marks, and in a
-    source word for word.
+    source word for word. A quote may be of that, and of what sounds like an order: orders are not shown.
     """
     codes: set[str] = set()
     told: str | None = None
     for text in texts:
-        found = _codes(text)
+        found = _of_quote(text) if isinstance(text, Quoted) else _codes(text)
         if PROMPT_TALK in found:
             told = " ".join(map(folded, shown)) if told is None else told
-            if not _TALK.search(_own_words(folded(text), told)):
+            if not _TALK.search(unglued(_own_words(folded(text), told))):
                 found.discard(PROMPT_TALK)
         codes |= found
     return tuple(sorted(codes))
+
+
+def _of_quote(text: str) -> set[str]:
+    # As it will be shown: nothing in it begins a line.
+    return _codes(f"“{text}”") - {PROMPT_TALK, ORDER}
 
 
 def _own_words(text: str, told: str) -> str:
@@ -108,7 +122,7 @@ def _codes(text: str) -> set[str]:
         found.add(COMMAND)
     if not (_TEMPLATE_SIGNS.isdisjoint(seen.signs) and _SPEAKERS.isdisjoint(seen.words)) and _TEMPLATE.search(text):
         found.add(TEMPLATE)
-    if not _TALK_WORDS.isdisjoint(seen.words) and _TALK.search(folded(text)):
+    if not _TALK_WORDS.isdisjoint(seen.words) and _TALK.search(unglued(folded(text))):
         found.add(PROMPT_TALK)
     if not found and worth_a_look(seen) and orders_in(text):
         found.add(ORDER)
@@ -116,9 +130,32 @@ def _codes(text: str) -> set[str]:
 
 
 def strings_of(value: Any) -> list[str]:
-    """Return every string of a document but the aliases that it cites and what names its fields."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [text for name, one in value.items() if name != "evidence" for text in strings_of(one)]
-    return [text for one in value for text in strings_of(one)] if isinstance(value, (list, tuple)) else []
+    """Return every string of a document but the aliases that it cites and what names its fields; quotes as such."""
+    found: list[str] = []
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            found.append(one)
+        elif isinstance(one, dict):
+            left += reversed([_quoted(within) if name == "evidence" else within for name, within in one.items()])
+        elif isinstance(one, (list, tuple)):
+            left += reversed(one)
+    return found
+
+
+def _quoted(cited: Any) -> Any:
+    """Return citations without their sources."""
+    if not isinstance(cited, (list, tuple)):
+        return cited
+    return [
+        [
+            Quoted(within) if name == "quote" and isinstance(within, str) else within
+            for name, within in one.items()
+            if name != "source"
+        ]
+        if isinstance(one, dict)
+        else one
+        for one in cited
+        if not isinstance(one, str)
+    ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 _JOINERS: Final = "\u200c\u200d"
 _EMOJI_STYLE: Final = "\ufe0e\ufe0f"
@@ -19,6 +20,22 @@ _UNCLEAR: Final = re.compile(
     "\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff]"
 )
 """Whatever is a control, a format or a private character, half of one, a selector or a blank: most texts have none."""
+
+_NOTHING: Final = (
+    "\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u2800\u3164\ud800-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000110bd\U000110cd"
+    "\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff"
+)
+"""The same without what is shown as a space."""
+
+_UNREAD: Final = re.compile(f"[{_NOTHING}]+")
+_LIKE_A_SPACE: Final = "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"
+_WIDE: Final = "\uff0d-\uff1a\uff20-\uff3d\uff3f\uff41-\uff5a"
+"""Wide letters and digits, brackets, and the signs in addresses."""
+
+_CONTROL: Final = re.compile(f"[{_LIKE_A_SPACE}]")
+_NARROW: Final = {ord(one): ord(one) - 0xFEE0 for one in map(chr, range(0xFF01, 0xFF5F)) if re.match(f"[{_WIDE}]", one)}
+_OTHERWISE: Final = re.compile(f"[{_NOTHING}{_LIKE_A_SPACE}{_WIDE}]")
 
 _CARRIES: Final = 8
 """Selectors in a row from which they carry something: an emoji has one."""
@@ -50,6 +67,51 @@ def _one(character: str) -> str:
     if category == "Cs":
         return "\ufffd"
     return "" if category in {"Cf", "Co"} and character not in _JOINERS else character
+
+
+class Bare(NamedTuple):
+    """What is read of a text, whatever is hidden in it. at: for each character its place there; None: the same."""
+
+    text: str
+    at: Sequence[int] | None
+
+    def place(self, begin: int, end: int) -> tuple[int, int]:
+        """Return where a part of it stands in the text, with what is hidden within."""
+        return (begin, end) if self.at is None else (self.at[begin], self.at[end - 1] + 1)
+
+
+def bare(text: str) -> Bare:
+    """Return what is read of a text: without joiners, styles and all that nobody sees, wide letters as plain ones.
+
+    What is looked for is looked for in it: a model reads a link or a key whatever stands hidden between its letters.
+    """
+    if (text.isascii() and text.isprintable()) or not _OTHERWISE.search(text):
+        return Bare(text, None)
+    at: list[int] | None = None
+    plain = text
+    if _UNREAD.search(text):
+        at = []
+        end = 0
+        for match in _UNREAD.finditer(text):
+            at += range(end, match.start())
+            end = match.end()
+        at += range(end, len(text))
+        plain = _UNREAD.sub("", text)
+    return Bare(_CONTROL.sub(" ", plain).translate(_NARROW), at)
+
+
+def replaced(text: str, pattern: re.Pattern[str], by: Callable[[re.Match[str]], str]) -> str:
+    """Return a text with what a pattern finds in what is read of it replaced, and what is hidden within."""
+    read = bare(text)
+    if read.at is None and read.text == text:
+        return pattern.sub(by, text)
+    kept: list[str] = []
+    at = 0
+    for match in pattern.finditer(read.text):
+        begin, end = read.place(*match.span())
+        kept += [text[at:begin], by(match)]
+        at = end
+    return "".join([*kept, text[at:]])
 
 
 def without_hidden(text: str) -> str:

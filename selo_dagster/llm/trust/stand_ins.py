@@ -1,4 +1,7 @@
-"""What stands in the place of a link or a secret in a text that is shown: no word of anybody's, and never quoted."""
+"""What stands in the place of a link, a secret or what only looks like a placeholder in a text that is shown.
+
+It is no word of anybody's, and never quoted.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import re
 from typing import Final
 
 from selo_dagster.llm.trust.links import STAND_IN
+from selo_dagster.llm.trust.veil import SORTS
 
-_STAND_INS: Final = re.compile(rf"{re.escape(STAND_IN)}|\[secret-\d{{1,6}}\]", re.IGNORECASE)
+_STAND_INS: Final = re.compile(rf"{re.escape(STAND_IN)}|\[secret-\d{{1,6}}\]|\((?:{SORTS}) \d{{1,6}}\)", re.IGNORECASE)
 
 
 def without_stand_ins(text: str) -> str:

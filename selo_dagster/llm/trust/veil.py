@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from selo_dagster.llm.trust.identifiers import identifiers_in
 from selo_dagster.llm.trust.secrets import secrets_in
+from selo_dagster.llm.trust.seen import bare, replaced
 
 Redaction = Literal["all", "secrets", "off"]
 """What is hidden: secrets and identifiers, secrets only, nothing."""
@@ -21,8 +22,10 @@ def hidden_from(redaction: Redaction, *, in_process: bool) -> Redaction:
     return "secrets" if redaction == "all" and in_process else redaction
 
 
-_SORTS: Final = "email|phone|iban|card|id|secret"
-_LIKE: Final = re.compile(rf"\[({_SORTS})-(\d{{1,6}})\]", re.IGNORECASE)
+SORTS: Final = "email|phone|iban|card|id|secret"
+"""What is hidden, as a pattern."""
+
+_LIKE: Final = re.compile(rf"\[({SORTS})-(\d{{1,6}})\]", re.IGNORECASE)
 
 
 def without_private(text: str) -> str:
@@ -57,7 +60,11 @@ class Veil:
         """Return a text with placeholders; what only looks like one is written otherwise, so that none is forged."""
         if self.redaction == "off":
             return text
-        shown = _LIKE.sub(r"(\1 \2)", text) if "[" in text else text
+        shown = (
+            replaced(text, _LIKE, lambda match: f"({match[1]} {match[2]})")
+            if "[" in text or not text.isascii()
+            else text
+        )
         shown = self._hidden(shown, [(begin, end, "secret") for begin, end in secrets_in(shown)])
         if self.redaction == "all":
             shown = self._hidden(shown, list(identifiers_in(shown, self.region)))
@@ -77,7 +84,7 @@ class Veil:
         kept: list[str] = []
         at = 0
         for begin, end, sort in places:
-            kept += [text[at:begin], self._placeholder(sort, text[begin:end])]
+            kept += [text[at:begin], self._placeholder(sort, bare(text[begin:end]).text)]
             at = end
         return "".join([*kept, text[at:]]) if places else text
 

@@ -41,6 +41,18 @@ SECRETS = [
     ("client secret: s3cr3tvalue", "s3cr3tvalue"),
     ("PIN: 4711a", "4711a"),
     ("postgres://ana:s3cret@db.example/x", "ana:s3cret"),
+    ("my password is: hunter2x!", "hunter2x"),
+    ("password:  hunter2x", "hunter2x"),
+    ('{"password": "hunter2x"}', "hunter2x"),
+    ('"api_key": "a8f7e6d5c4b3a291"', "a8f7e6d5c4b3a291"),
+    ("DB_PASSWORD=hunter2x", "hunter2x"),
+    ("my_password: hunter2x", "hunter2x"),
+    ("aws_secret_access_key = wJalrXUtnFEMI", "wJalrXUtnFEMI"),
+    ("ŞİFRE: hunter2x", "hunter2x"),
+    ("我的密码：abc12345", "abc12345"),
+    ("密钥" + "sk-" + "abcdefghijklmnopqrstuvwxyz012345吧", "abcdefghij"),
+    ("キーは" + "ghp_" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ123456です", "ABCDEFGHIJ"),
+    ("_" + "sk-" + "abcdefghijklmnopqrstuvwxyz012345_", "abcdefghij"),
 ]
 
 IDENTIFIERS = [
@@ -69,6 +81,21 @@ IDENTIFIERS = [
     ("811228-9874", "id", None),
     ("756.9217.0769.85", "id", None),
     ("AB 12 34 56 C", "id", None),
+]
+
+BESIDE = [
+    ("我的卡号4111111111111111", "我的卡号[card-1]"),
+    ("身份证11010519491231002X号", "身份证[id-1]号"),
+    ("IBANはDE89370400440532013000です", "IBANは[iban-1]です"),
+    ("写信给bob@example.com吧", "写信给[email-1]吧"),
+    (
+        "bob@example.comへ連絡してくださいとても長い文章が続きますので",
+        "[email-1]へ連絡してくださいとても長い文章が続きますので",
+    ),
+    ("write to _bob@example.com_ please", "write to [email-1]_ please"),
+    ("用户@例子.中国", "[email-1]"),
+    ("_4111111111111111_", "_[card-1]_"),
+    ("AB12 is my seat and DE89 3704 0044 0532 0130 00 my bank", "AB12 is my seat and [iban-1] my bank"),
 ]
 
 NEITHER = [
@@ -101,6 +128,8 @@ NEITHER = [
     "the bearer of bad news",
     "pin it on the wall",
     "see https://example.com/a?b=1 for it",
+    "the password issues1 are gone",
+    "bob\n@example.com",
 ]
 REGIONS = [None, "US", "PT", "DE", "DK", "NO", "FR", "GB", "BR", "IN"]
 
@@ -121,6 +150,33 @@ def test_an_identifier_is_hidden_and_put_back(value: str, sort: str, region: str
     shown = veil.over(f"Write to {value}, she said.")
     assert shown == f"Write to [{sort}-1], she said."
     assert json.loads(veil.lifted(json.dumps({"content": shown}))) == {"content": f"Write to {value}, she said."}
+
+
+@pytest.mark.parametrize(("text", "shown"), BESIDE)
+def test_a_letter_of_another_script_or_a_low_line_beside_it_hides_no_identifier(text: str, shown: str) -> None:
+    veil = Veil()
+    assert veil.over(text) == shown
+    assert json.loads(veil.lifted(json.dumps(shown))) == text
+
+
+@pytest.mark.parametrize("sign", ["\u200b", "\u00ad", "\u2060", "\ufeff", "\ufe01", "\ufe0f", "\u200d", "\u3164"])
+def test_what_nobody_sees_hides_no_secret_and_no_identifier(sign: str) -> None:
+    veil = Veil()
+    shown = veil.over(f"Key sk-abcdefgh{sign}ijklmnopqrstuvwxyz012345, mail bob{sign}@example{sign}.com")
+    assert shown == "Key [secret-1], mail [email-1]"
+    # What is put back is what was seen.
+    assert json.loads(veil.lifted(json.dumps(shown))) == "Key [secret-1], mail bob@example.com"
+    assert veil.over("mail bob@example.com") == "mail [email-1]"
+    assert without_private(f"bob{sign}@example.com") == "[email]"
+
+
+def test_what_is_hidden_elsewhere_in_a_text_stays_for_its_quotes() -> None:
+    assert Veil().over("Zero\u200bwidth, a@b.example") == "Zero\u200bwidth, [email-1]"
+
+
+@pytest.mark.parametrize("text", ["[em\u200bail-1]", "[email-\u20601]", "[\ufe0femail-1]", "［ｅｍａｉｌ－１］"])
+def test_nobody_forges_a_placeholder_with_what_nobody_sees(text: str) -> None:
+    assert Veil().over(f"Write to {text} at once") == "Write to (email 1) at once"
 
 
 @pytest.mark.parametrize("region", REGIONS)
