@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from selo_dagster.llm.trust.hints import EVERYDAY, TELLING, URGING
-from selo_dagster.llm.trust.seen import bare, hidden_words
+from selo_dagster.llm.trust.seen import hidden_words, read_of
 
 _LOOK_ALIKE: Final = {
     "a": "аαɑᴀ",
@@ -89,7 +89,7 @@ _DEEP: Final = 2
 
 def folded(text: str) -> str:
     """Return a text in lower case on one line, in the compatible form of each character, without what nobody sees."""
-    seen = bare(text).text
+    seen = read_of(text)
     if not seen.isascii():
         # Signs stacked upon letters hide words from patterns; a language's own accents are composed by now, and a
         # capital I with a dot has come apart.
@@ -117,11 +117,11 @@ def forms(text: str, depth: int = _DEEP) -> Iterator[str]:
         yield plain.translate(_ALIKE)
     if not plain.isascii() and _ACCENTED.search(plain):
         yield from _unaccented(plain)
-    if _GLUED.search(plain):
+    if ("_" in plain or not plain.isascii()) and _GLUED.search(plain):
         yield unglued(plain)
     if _LEET_WORD.search(plain):
         yield plain.translate(_ALIKE).translate(_LEET)
-    read = bare(text).text
+    read = read_of(text)
     if _LETTERS_APART.search(plain):
         yield from _unspaced(read)
     if _CHOPPED.search(plain):
@@ -142,13 +142,14 @@ def forms(text: str, depth: int = _DEEP) -> Iterator[str]:
 
 def _unaccented(plain: str) -> Iterator[str]:
     """Yield a text without accents where that makes a word of it one that orders are given with."""
-    words, without = plain.split(" "), without_accents(plain).split(" ")
-    found = " ".join(
+    bare = without_accents(plain)
+    if _TELLING_WORDS.isdisjoint({*_WORD.findall(bare)} - {*_WORD.findall(plain)}):
+        return
+    words, without = plain.split(" "), bare.split(" ")
+    yield " ".join(
         word if _PAST.search(word) and after not in _AFTER_AN_ORDER else one
         for word, one, after in zip(words, without, [*without[1:], ""], strict=True)
     )
-    if not _TELLING_WORDS.isdisjoint({*_WORD.findall(found)} - {*_WORD.findall(plain)}):
-        yield found
 
 
 def _unspaced(text: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Final, Literal, NamedTuple
 
-from selo_dagster.llm.trust.seen import bare
+from selo_dagster.llm.trust.seen import bare, read_of
 
 Sort = Literal["email", "phone", "iban", "card", "id"]
 
@@ -83,9 +83,9 @@ def identifiers_in(text: str, region: str | None = None) -> list[Identifier]:
     region: of the person, as ISO 3166 two letters, by whose plan a number without a country's code is read; None: only
     numbers with one are found.
     """
-    read = bare(text)
-    if not may_hold_identifier(read.text):
+    if not may_hold_identifier(read_of(text)):
         return []
+    read = bare(text)
     found: list[Identifier] = []
     for sort, places in _looks(read.text, region):
         for begin, end in places:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from selo_dagster.llm.trust.seen import bare, replaced
+from selo_dagster.llm.trust.seen import read_of, replaced
 
 STAND_IN: Final = "(a link)"
 """What stands in a shown text where a link was."""
@@ -93,13 +93,13 @@ def may_hold_link(text: str) -> bool:
 
 def has_link(text: str) -> bool:
     """Tell whether a text holds a link: an address, a bare host, markdown or HTML that leads or loads somewhere."""
-    read = bare(text).text
+    read = read_of(text)
     return may_hold_link(read) and _LINK.search(read) is not None
 
 
 def without_links(text: str) -> str:
     """Return a text with `(a link)` in the place of each link."""
-    return replaced(text, _LINK, _stood_in) if may_hold_link(bare(text).text) else text
+    return replaced(text, _LINK, _stood_in) if may_hold_link(read_of(text)) else text
 
 
 def _stood_in(match: re.Match[str]) -> str:

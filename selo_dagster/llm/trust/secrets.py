@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from selo_dagster.llm.trust.seen import bare
+from selo_dagster.llm.trust.seen import bare, read_of
 
 _WORD: Final = (
     r"passwords?|passwd|passphrase|passcode|pwd|pass ?word|passwort|kennwort|contraseña|contrasena|senha|"
@@ -38,7 +38,7 @@ _FORMS: Final = re.compile(
             r"(?<=://)[^\s/:@]{1,80}:[^\s/@]{1,200}(?=@)",
             (
                 rf"{_WORD_EDGE}(?:{_WORD})(?P<word>[\"'”’»]?\s{{0,8}}(?:(?:is|ist|es|é|est|è|jest)(?:\s{{0,8}}[:=：]|\s)"
-                r"|[:=：])\s{0,8}[\"'“‘«]?)(?P<said>[^\s\"'”’»,;]{4,200})"
+                r"|[:=：是为為は])\s{0,8}[\"'“‘«]?)(?P<said>[^\s\"'”’»,;]{4,200})"
             ),
             (
                 rf"{_WORD_EDGE}(?:{_KEY_WORD})(?P<key>[\"'”’»]?\s{{0,8}}(?:is(?:\s{{0,8}}[:=：]|\s)|[:=：])\s{{0,8}}"
@@ -60,15 +60,15 @@ _SAYS_SO: Final = re.compile(r"[:=：]")
 def may_hold_secret(text: str) -> bool:
     """Tell cheaply whether a closer look is worth it."""
     # Of a capital I with a dot there is a dot left.
-    plain = text.lower().replace("\u0307", "")
+    plain = text.lower() if text.isascii() else text.lower().replace("\u0307", "")
     return any(map(plain.__contains__, _AHEAD))
 
 
 def secrets_in(text: str) -> list[tuple[int, int]]:
     """Return the places (begin, end) of the secrets in a text, in order: of a stated password only itself."""
-    read = bare(text)
-    if not may_hold_secret(read.text):
+    if not may_hold_secret(read_of(text)):
         return []
+    read = bare(text)
     found: list[tuple[int, int]] = []
     for match in _FORMS.finditer(read.text):
         said = "said" if match["said"] else "told" if match["told"] else None

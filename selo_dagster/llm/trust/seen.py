@@ -85,7 +85,7 @@ def bare(text: str) -> Bare:
 
     What is looked for is looked for in it: a model reads a link or a key whatever stands hidden between its letters.
     """
-    if (text.isascii() and text.isprintable()) or not _OTHERWISE.search(text):
+    if not _is_otherwise(text):
         return Bare(text, None)
     at: list[int] | None = None
     plain = text
@@ -98,6 +98,15 @@ def bare(text: str) -> Bare:
         at += range(end, len(text))
         plain = _UNREAD.sub("", text)
     return Bare(_CONTROL.sub(" ", plain).translate(_NARROW), at)
+
+
+def read_of(text: str) -> str:
+    """Return what is read of a text, where nobody asks for places: see `bare`."""
+    return bare(text).text if _is_otherwise(text) else text
+
+
+def _is_otherwise(text: str) -> bool:
+    return not (text.isascii() and text.isprintable()) and _OTHERWISE.search(text) is not None
 
 
 def replaced(text: str, pattern: re.Pattern[str], by: Callable[[re.Match[str]], str]) -> str:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from selo_dagster.llm.trust.identifiers import identifiers_in
 from selo_dagster.llm.trust.secrets import secrets_in
-from selo_dagster.llm.trust.seen import bare, replaced
+from selo_dagster.llm.trust.seen import read_of, replaced
 
 Redaction = Literal["all", "secrets", "off"]
 """What is hidden: secrets and identifiers, secrets only, nothing."""
@@ -84,7 +84,7 @@ class Veil:
         kept: list[str] = []
         at = 0
         for begin, end, sort in places:
-            kept += [text[at:begin], self._placeholder(sort, bare(text[begin:end]).text)]
+            kept += [text[at:begin], self._placeholder(sort, read_of(text[begin:end]))]
             at = end
         return "".join([*kept, text[at:]]) if places else text
 

@@ -50,6 +50,7 @@ SECRETS = [
     ("aws_secret_access_key = wJalrXUtnFEMI", "wJalrXUtnFEMI"),
     ("ŞİFRE: hunter2x", "hunter2x"),
     ("我的密码：abc12345", "abc12345"),
+    ("密码是abc12345", "abc12345"),
     ("密钥" + "sk-" + "abcdefghijklmnopqrstuvwxyz012345吧", "abcdefghij"),
     ("キーは" + "ghp_" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ123456です", "ABCDEFGHIJ"),
     ("_" + "sk-" + "abcdefghijklmnopqrstuvwxyz012345_", "abcdefghij"),
@@ -129,6 +130,7 @@ NEITHER = [
     "pin it on the wall",
     "see https://example.com/a?b=1 for it",
     "the password issues1 are gone",
+    "我的密码是一样的吗",
     "bob\n@example.com",
 ]
 REGIONS = [None, "US", "PT", "DE", "DK", "NO", "FR", "GB", "BR", "IN"]
