@@ -9,6 +9,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from selo_dagster.settings import process_settings
@@ -25,6 +27,21 @@ def pytest_configure() -> None:
     folder = quick_folder()
     if folder is not None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrations_read_once() -> Iterator[None]:
+    """Read each chain of migrations once: Dagster reads all of its own anew for the event log of every run."""
+    read = ScriptDirectory.from_config
+    known: dict[str | None, ScriptDirectory] = {}
+
+    def once(config: Config) -> ScriptDirectory:
+        place = config.get_main_option("script_location")
+        return known[place] if place in known else known.setdefault(place, read(config))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ScriptDirectory, "from_config", once)
+        yield
 
 
 @pytest.fixture(autouse=True)
