@@ -10,7 +10,8 @@ back, so that `selo night` does all the work. Requests are sent at fixed times, 
 answered; a latency counts from when a request was due.
 
 With `--apart` the night has the first processor for itself, and everything else, the sender too, shares the others.
-Then its CPU seconds hold what probes cost it, and not how two processes that want one processor disturb each other.
+Then its CPU seconds hold what probes cost it, and not how two processes that want one processor disturb each other; the
+second form, which tells that apart, is left out.
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ def main() -> None:
         psutil.Process().cpu_affinity(others)
     for database in given.database or ("sqlite", "postgresql"):
         print(f"\n{database}: nights of {given.people} people", flush=True)
-        forms: dict[tuple[str, ...], list[Night]] = {(): [], CONTROL: [], PROBES: []}
+        told_apart = ((), PROBES) if given.apart else ((), CONTROL, PROBES)
+        forms: dict[tuple[str, ...], list[Night]] = {paths: [] for paths in told_apart}
         for _ in range(given.rounds):
             for paths, nights in forms.items():
                 load = Load(given.rate, paths) if paths else None
@@ -218,10 +220,12 @@ def report(night: Night, load: Load | None) -> None:
 
 def compare(forms: Mapping[tuple[str, ...], Sequence[Night]]) -> None:
     """Print the ratios of the medians."""
-    alone, control, probes = (median(night.cpu_s for night in nights) for nights in forms.values())
-    print(f"  ratio, {' and '.join(PROBES)} against no request: {probes / alone:.3f} x the night's CPU")
-    print(f"  ratio, {' and '.join(CONTROL)} against no request: {control / alone:.3f} x")
-    print(f"  ratio, {' and '.join(PROBES)} against {' and '.join(CONTROL)}: {probes / control:.3f} x", flush=True)
+    cpu_s = {paths: median(night.cpu_s for night in nights) for paths, nights in forms.items()}
+    alone, probes, control = cpu_s[()], cpu_s[PROBES], cpu_s.get(CONTROL)
+    print(f"  ratio, {' and '.join(PROBES)} against no request: {probes / alone:.3f} x the night's CPU", flush=True)
+    if control is not None:
+        print(f"  ratio, {' and '.join(CONTROL)} against no request: {control / alone:.3f} x")
+        print(f"  ratio, {' and '.join(PROBES)} against {' and '.join(CONTROL)}: {probes / control:.3f} x", flush=True)
 
 
 if __name__ == "__main__":
