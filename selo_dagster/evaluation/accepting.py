@@ -1,4 +1,7 @@
-"""When a configuration becomes the accepted one: it was measured whole, and no score fell."""
+"""When a configuration becomes the accepted one: it was measured whole, and no score fell.
+
+Where none was accepted before, it is held against the embedded model, which serves where nothing is configured.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from selo_dagster.evaluation.baseline import baseline
 from selo_dagster.evaluation.measures import MEASURES
 from selo_dagster.evaluation.report import Report, lower
 from selo_dagster.llm.evaluations import accept, accepted, keep
@@ -22,7 +26,7 @@ smallest families would be more. The extractive model answers the same each time
 class Compared:
     """A report beside the accepted one. refusals: why it may not become the accepted one; notes: what else to know.
 
-    fell: measure -> (found, accepted) where it is lower by more than the tolerance.
+    fell: measure -> (found, was) where it is lower by more than the tolerance.
     """
 
     refusals: tuple[str, ...]
@@ -31,20 +35,19 @@ class Compared:
 
 
 def compared(connection: Connection, report: Report) -> Compared:
-    """Hold a report against the configuration that is accepted."""
+    """Hold a report against the configuration that is accepted, else against the embedded model's baseline."""
     former = accepted(connection)
+    held: Any = baseline() if former is None else former
+    whose = f"{EXTRACTIVE}, which serves by default" if former is None else f"{former.model}, accepted"
     refusals, notes = list(_faults(report)), []
     fell: dict[str, tuple[float, float]] = {}
     if former is None:
-        notes.append("nothing was accepted before")
-    elif former.digest != report.digest:
-        notes.append(f"the bundled cases are others than those of {former.model}, which is accepted: not comparable")
+        notes.append(f"nothing was accepted before: held against {whose}")
+    if held.digest != report.digest:
+        notes.append(f"the bundled cases are others than those of {whose}: not comparable")
     else:
-        fell = lower(report.known, former.scores, tolerance_of(report.model))
-        refusals += [
-            f"{name} fell from {was:.4f} ({former.model}, accepted) to {found:.4f}"
-            for name, (found, was) in fell.items()
-        ]
+        fell = lower(report.known, held.scores, tolerance_of(report.model))
+        refusals += [f"{name} fell from {was:.4f} ({whose}) to {found:.4f}" for name, (found, was) in fell.items()]
     return Compared(tuple(refusals), fell, tuple(notes))
 
 

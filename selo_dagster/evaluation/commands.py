@@ -92,7 +92,7 @@ def _print(report: Report, found: Compared, *, asked: bool, is_accepted: bool) -
     if report.faults:
         click.echo(f"calls without an answer: {', '.join(f'{name} {n}' for name, n in report.faults.items())}")
     for name, (now, was) in found.fell.items():
-        click.echo(f"! {name} is {now:.4f}, the accepted configuration had {was:.4f}")
+        click.echo(f"! {name} is {now:.4f}, and was {was:.4f} before")
     for note in found.notes:
         click.echo(note)
     if is_accepted:

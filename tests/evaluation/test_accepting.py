@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from selo_dagster.evaluation.accepting import TOLERANCE, accept_report, compared, report_of, store_report
+from selo_dagster.evaluation.baseline import baseline
 from selo_dagster.evaluation.measures import CONVERGENCE, PRECISION, RECALL
 from selo_dagster.evaluation.report import Report, Score
 from selo_dagster.llm.evaluations import accepted, accepted_fingerprint, newest
@@ -37,6 +38,16 @@ def test_the_first_whole_evaluation_may_be_accepted_and_is_found_again(store: St
         assert row is not None
         assert report_of(row) == report()
         assert [one.id for one in newest(connection, 5)] == ["one"]
+
+
+def test_the_first_is_held_against_the_embedded_model_which_serves_by_default(store: Store) -> None:
+    standard = baseline()
+    lower = standard.scores | {RECALL: standard.scores[RECALL] - TOLERANCE - 0.01}
+    (said,) = accept(store, report("qwen", "a" * 64, **lower).model_copy(update={"digest": standard.digest}), "one")
+    assert said.startswith(f"{RECALL} fell from {standard.scores[RECALL]:.4f} (extractive, which serves by default)")
+    assert fingerprint(store) is None
+    as_good = report("qwen", "a" * 64, **standard.scores).model_copy(update={"digest": standard.digest})
+    assert accept(store, as_good, "two") == ()
 
 
 def test_a_lower_score_is_refused_and_the_accepted_one_stays(store: Store) -> None:

@@ -69,7 +69,7 @@ def test_a_lower_score_is_refused_with_the_reason_and_the_exit_status_says_so(
     # Also where nobody wants to accept it.
     status, printed = selo("eval")
     assert status == 1
-    assert f"! {RECALL} is 0.5000, the accepted configuration had 0.9000" in printed
+    assert f"! {RECALL} is 0.5000, and was 0.9000 before" in printed
     with store.read() as connection:
         assert accepted_fingerprint(connection) == "a" * 64
 
