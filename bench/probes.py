@@ -1,6 +1,6 @@
 """The HTTP application under many probes beside a night: latencies, errors, and what it costs the night.
 
-    python -m bench.probes [--people 1000] [--rate 500] [--rounds 3] [--database sqlite|postgresql] [--apart]
+    python -m bench.probes [--people 1000] [--rate 500] [--rounds 3] [--database sqlite|postgresql]
 
 The same night runs in three forms, each time on a database of its own, and the medians are compared: without a single
 request, beside requests for /livez, which computes nothing and reads no database, and beside those for /readyz and
@@ -8,10 +8,6 @@ request, beside requests for /livez, which computes nothing and reads no databas
 the processors that it shares with them. `selo up` runs beside all three, with the resource guard holding its own runs
 back, so that `selo night` does all the work. Requests are sent at fixed times, whether or not earlier ones were
 answered; a latency counts from when a request was due.
-
-With `--apart` the night has the first processor for itself, and everything else, the sender too, shares the others.
-Then its CPU seconds hold what probes cost it, and not how two processes that want one processor disturb each other; the
-second form, which tells that apart, is left out.
 """
 
 from __future__ import annotations
@@ -100,22 +96,14 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=500.0, help="requests a second")
     parser.add_argument("--rounds", type=int, default=3, help="nights of each form, in turn")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
-    parser.add_argument("--apart", action="store_true", help="give the night a processor of its own")
     given = parser.parse_args()
-    processor = None
-    if given.apart:
-        processor, *others = psutil.Process().cpu_affinity() or [0]
-        if not others:
-            raise SystemExit("one processor: nothing can be kept apart")
-        psutil.Process().cpu_affinity(others)
     for database in given.database or ("sqlite", "postgresql"):
         print(f"\n{database}: nights of {given.people} people", flush=True)
-        told_apart = ((), PROBES) if given.apart else ((), CONTROL, PROBES)
-        forms: dict[tuple[str, ...], list[Night]] = {paths: [] for paths in told_apart}
+        forms: dict[tuple[str, ...], list[Night]] = {(): [], CONTROL: [], PROBES: []}
         for _ in range(given.rounds):
             for paths, nights in forms.items():
                 load = Load(given.rate, paths) if paths else None
-                nights.append(measured(database, given.people, load, processor))
+                nights.append(measured(database, given.people, load))
                 report(nights[-1], load)
         compare(forms)
 
@@ -129,8 +117,8 @@ class Night:
     server_s: float
 
 
-def measured(database: str, people: int, load: Load | None, processor: int | None) -> Night:
-    """Run one night beside `selo up`, on a processor of its own or wherever there is room."""
+def measured(database: str, people: int, load: Load | None) -> Night:
+    """Run one night beside `selo up`."""
     with environment(database) as environ:
         environ["SELO_MEMORY_LIMIT_PERCENT"] = "1"
         selo(environ, "db", "upgrade")
@@ -150,7 +138,7 @@ def measured(database: str, people: int, load: Load | None, processor: int | Non
             sending = threading.Thread(target=load.run) if load is not None else None
             if sending is not None:
                 sending.start()
-            cpu_s, wall_s = night(environ, processor)
+            cpu_s, wall_s = night(environ)
             after = http.cpu_times()
             if load is not None and sending is not None:
                 load.over.set()
@@ -161,7 +149,7 @@ def measured(database: str, people: int, load: Load | None, processor: int | Non
         return Night(cpu_s, wall_s, after.user + after.system - before.user - before.system)
 
 
-def night(environ: dict[str, str], processor: int | None) -> tuple[float, float]:
+def night(environ: dict[str, str]) -> tuple[float, float]:
     """Run `selo night`; returns its CPU and wall seconds."""
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -171,8 +159,6 @@ def night(environ: dict[str, str], processor: int | None) -> tuple[float, float]
         stderr=subprocess.DEVNULL,
         cwd=ROOT,
     )
-    if processor is not None:
-        psutil.Process(process.pid).cpu_affinity([processor])
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"selo night ended with status {status}")
@@ -220,12 +206,10 @@ def report(night: Night, load: Load | None) -> None:
 
 def compare(forms: Mapping[tuple[str, ...], Sequence[Night]]) -> None:
     """Print the ratios of the medians."""
-    cpu_s = {paths: median(night.cpu_s for night in nights) for paths, nights in forms.items()}
-    alone, probes, control = cpu_s[()], cpu_s[PROBES], cpu_s.get(CONTROL)
-    print(f"  ratio, {' and '.join(PROBES)} against no request: {probes / alone:.3f} x the night's CPU", flush=True)
-    if control is not None:
-        print(f"  ratio, {' and '.join(CONTROL)} against no request: {control / alone:.3f} x")
-        print(f"  ratio, {' and '.join(PROBES)} against {' and '.join(CONTROL)}: {probes / control:.3f} x", flush=True)
+    alone, control, probes = (median(night.cpu_s for night in nights) for nights in forms.values())
+    print(f"  ratio, {' and '.join(PROBES)} against no request: {probes / alone:.3f} x the night's CPU")
+    print(f"  ratio, {' and '.join(CONTROL)} against no request: {control / alone:.3f} x")
+    print(f"  ratio, {' and '.join(PROBES)} against {' and '.join(CONTROL)}: {probes / control:.3f} x", flush=True)
 
 
 if __name__ == "__main__":
