@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
+from selo_dagster.llm.citations import Sources
 from selo_dagster.llm.protocol import CompletionRequest, Evidence
 from selo_dagster.llm.trust.veil import Redaction, Veil
 from selo_dagster.people.zones import country_of, local_date, local_label
@@ -32,6 +34,14 @@ class Prompt:
     shown: dict[str, Source]
     input_hash: str
     veil: Veil = field(default_factory=Veil, repr=False)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """What quotes are held against: each source is folded once for all that looks at an answer."""
+        return Sources(
+            {alias: source.text for alias, source in self.shown.items()},
+            {alias: source.told for alias, source in self.shown.items() if source.told is not None},
+        )
 
     def named(self, alias: str) -> str:
         """Return what an alias stands for, as "memory:m1"."""

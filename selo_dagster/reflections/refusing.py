@@ -11,7 +11,6 @@ from selo_dagster.llm.citations import Passage, Sources, citation_of
 from selo_dagster.llm.trust.refusals import Quoted, refused_in, strings_of
 from selo_dagster.reflections.prompt import Prompt
 from selo_dagster.reflections.settle import Made, Nothing, Rejected
-from selo_dagster.reflections.validate import sources_in
 
 
 def refusing(result: Made | Rejected | Nothing, text: str, prompt: Prompt) -> Made | Rejected | Nothing:
@@ -24,7 +23,7 @@ def refusing(result: Made | Rejected | Nothing, text: str, prompt: Prompt) -> Ma
         document = json.loads(text)
     except (ValueError, RecursionError):
         return result
-    said = chain(strings_of(document), _passages(document, sources_in(prompt)))
+    said = chain(strings_of(document), _passages(document, prompt.sources))
     codes = refused_in(said, (one.as_told for one in prompt.shown.values()))
     if not codes:
         return result

@@ -57,15 +57,7 @@ def shown_to(prompt: Prompt, context: Context, kind: Kind) -> Shown:
             if one.alias in aliases:
                 yield from (one.alias, one.local, "" if one.importance is None else f"{one.importance:.2f}")
 
-    return Shown(kind, sources_in(prompt), context.earlier, beside)
-
-
-def sources_in(prompt: Prompt) -> Sources:
-    """Return what quotes are held against."""
-    return Sources(
-        {alias: source.text for alias, source in prompt.shown.items()},
-        {alias: source.told for alias, source in prompt.shown.items() if source.told is not None},
-    )
+    return Shown(kind, prompt.sources, context.earlier, beside)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from selo_dagster.reflections.questions.likeness import answered_by, same_questi
 from selo_dagster.reflections.settle import Made, Nothing, Rejected
 from selo_dagster.reflections.standing import require_standing
 from selo_dagster.reflections.states import UNCHANGED, Reason
-from selo_dagster.reflections.validate import sources_in
 
 QUESTION_CHARACTERS: Final = 400
 TOPIC_CHARACTERS: Final = 40
@@ -113,11 +112,10 @@ class QuestionsShape:
         proposed = _read(text)
         if proposed is None:
             return Rejected(("schema_validation_failed",), text)
-        sources = sources_in(prompt)
         kept: list[Draft] = []
         dropped: list[str] = []
         for one in proposed:
-            draft = _draft(one, prompt, sources)
+            draft = _draft(one, prompt, prompt.sources)
             if isinstance(draft, str):
                 dropped.append(draft)
                 continue
