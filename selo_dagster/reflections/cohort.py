@@ -344,7 +344,7 @@ class Cohort:
         if not batch:
             return set()
         self._calling += len(batch)
-        begun = await self._in_first_thread(self._patiently, self._begin_attempts, batch)
+        begun = await self._in_first_thread(self._begin_attempts, batch)
         for settlement in begun.settled:
             self.sink(settlement)
         tasks = set()
@@ -362,8 +362,10 @@ class Cohort:
         return tasks
 
     def _begin_attempts(self, batch: list[tuple[Claim, Found]]) -> _Begun:
-        claims = [one for one, _ in batch]
-        prompts = self._prompts(batch)
+        # The prompts once, however often the transaction gives way.
+        return self._patiently(self._begun, [one for one, _ in batch], self._prompts(batch))
+
+    def _begun(self, claims: list[Claim], prompts: Mapping[int, Prompt | Failure]) -> _Begun:
         if not self._purse.counts:
             with self.tools.store.write() as connection:
                 return _Begun(frozenset(one.id for one in begin_attempts(connection, claims, self.run_id)), prompts)
