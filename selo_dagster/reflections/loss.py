@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from selo_dagster.llm.quotes import says
 from selo_dagster.memory.tables import memories, messages
 from selo_dagster.reflections.questions.likeness import words
 from selo_dagster.reflections.recipes.sources import kept
@@ -162,7 +163,7 @@ def _place(place: int, offers: Mapping[int, list[Citation]], taken: dict[Citatio
 
 
 def _alike(one: str, other: str) -> bool:
-    if not any(character.isalnum() for character in one + other):
+    if not says(one + other):
         # Without a word there is no likeness of words.
         return one == other
     matcher = SequenceMatcher(None, words(one), words(other), autojunk=False)
