@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -83,12 +83,16 @@ def night_plan(connection: Connection, settings: Settings, now: datetime, hours:
     batches = tuple(with_likely(connection, due, now, last))
     costs = measured(connection, settings, now)
     means = Means.of(connection, settings, now)
-    course = simulate(batches, costs, ways, now, until, means)
+
+    def played(some: Sequence[Batch], slots: int) -> Simulated:
+        return simulate(some, costs, replace(ways, slots=slots), now, until, means)
+
+    course = played(batches, ways.slots)
     shed: dict[str, int] = {}
     wanted = None
     if not course.fits:
-        shed = would_shed(batches, costs, ways, now, until, means)
-        wanted = slots_that_do(batches, costs, ways, now, until, means)
+        shed = would_shed(batches, lambda some: played(some, ways.slots).fits)
+        wanted = slots_that_do(ways.slots, lambda slots: played(batches, slots).fits)
     return NightPlan(now, until, ways, due, batches, costs, course, shed, wanted)
 
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
-from selo_dagster.operations.planning.measured import Measured
-from selo_dagster.operations.planning.room import Means
-from selo_dagster.operations.planning.simulate import simulate
-from selo_dagster.operations.planning.ways import Ways
 from selo_dagster.operations.planning.work import Batch
 
 GIVES_WAY: Final = (
@@ -33,25 +28,15 @@ MOST_SLOTS: Final = 512
 """As many as a setting may name."""
 
 
-def would_shed(
-    batches: Sequence[Batch],
-    costs: Mapping[str, Measured],
-    ways: Ways,
-    now: datetime,
-    until: datetime,
-    means: Means | None = None,
-) -> dict[str, int]:
+def would_shed(batches: Sequence[Batch], fits: Callable[[Sequence[Batch]], bool]) -> dict[str, int]:
     """Return by kind how many would have to be put off so that nothing else is late; {} where all fits.
 
-    Within a kind the last to be claimed give way: the oldest dates.
+    Within a kind the last to be claimed give way: the oldest dates. fits: tells whether batches would be on time.
     """
     kinds = {one.kind for one in batches}
     order = [*sorted(kinds.difference(GIVES_WAY)), *(name for name in GIVES_WAY if name in kinds)]
     left = list(batches)
     found: dict[str, int] = {}
-
-    def fits(some: Sequence[Batch]) -> bool:
-        return simulate(some, costs, ways, now, until, means).fits
 
     for name in order:
         if fits(left):
@@ -74,21 +59,13 @@ def without(batches: Sequence[Batch], kind: str, number: int) -> list[Batch]:
     return sorted(found, key=lambda one: (one.at, one.kind, one.on, one.since, one.zone or "", one.behind))
 
 
-def slots_that_do(
-    batches: Sequence[Batch],
-    costs: Mapping[str, Measured],
-    ways: Ways,
-    now: datetime,
-    until: datetime,
-    means: Means | None = None,
-) -> int | None:
-    """Return the fewest slots of a run with which all would fit, beyond those of `ways`; None: no setting would do."""
+def slots_that_do(slots: int, fits: Callable[[int], bool]) -> int | None:
+    """Return the fewest slots of a run beyond `slots` with which all would fit; None: no setting would do.
 
-    def fits(plus: int) -> bool:
-        return simulate(batches, costs, replace(ways, slots=ways.slots + plus), now, until, means).fits
-
-    number = _least(fits, max(MOST_SLOTS - ways.slots, 0))
-    return ways.slots + number if number and fits(number) else None
+    fits: tells whether all would be on time with so many.
+    """
+    more = _least(lambda plus: fits(slots + plus), max(MOST_SLOTS - slots, 0))
+    return slots + more if more and fits(slots + more) else None
 
 
 def _least(enough: Callable[[int], bool], most: int) -> int:

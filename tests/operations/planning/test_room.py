@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -138,6 +140,10 @@ def test_what_asks_no_model_or_was_never_measured_has_room() -> None:
 
 def test_no_number_of_slots_makes_room_in_a_budget() -> None:
     night, means = [batch("daily", 400)], capped(kind=Cap(tokens=300_100))
-    assert slots_that_do(night, COSTS, WAYS, NOON, UNTIL, means) is None
-    shed = would_shed(night, COSTS, WAYS, NOON, UNTIL, means)
+
+    def on_time(some: Sequence[Batch], slots: int = WAYS.slots) -> bool:
+        return simulate(some, COSTS, replace(WAYS, slots=slots), NOON, UNTIL, means).fits
+
+    assert slots_that_do(WAYS.slots, lambda slots: on_time(night, slots)) is None
+    shed = would_shed(night, on_time)
     assert shed == {"daily": pytest.approx(100, abs=2)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -31,6 +32,10 @@ def batch(
 
 def played(*batches: Batch, ways: Ways = WAYS) -> Simulated:
     return simulate(batches, COSTS, ways, NOW, UNTIL)
+
+
+def on_time(some: Sequence[Batch], slots: int = WAYS.slots) -> bool:
+    return played(*some, ways=replace(WAYS, slots=slots)).fits
 
 
 def seconds(moment: datetime | None) -> float:
@@ -106,21 +111,21 @@ def test_what_is_beyond_its_target_is_late_and_what_was_already_is_told_apart() 
 
 def test_the_weekly_gives_way_before_any_daily_is_late() -> None:
     some = [batch("daily", 30_000), batch("weekly", 20_000)]
-    shed = would_shed(some, COSTS, WAYS, NOW, UNTIL)
+    shed = would_shed(some, on_time)
     assert set(shed) == {"weekly"}
     assert played(*without(some, "weekly", shed["weekly"])).fits
     assert not played(*without(some, "weekly", shed["weekly"] - 200)).fits
-    more = would_shed([batch("daily", 60_000), batch("weekly", 20_000)], COSTS, WAYS, NOW, UNTIL)
+    more = would_shed([batch("daily", 60_000), batch("weekly", 20_000)], on_time)
     assert more["weekly"] == 20_000
     assert 16_800 <= more["daily"] <= 17_200
 
 
 def test_it_says_how_many_slots_would_do() -> None:
-    wanted = slots_that_do([batch("daily", 80_000)], COSTS, WAYS, NOW, UNTIL)
+    wanted = slots_that_do(WAYS.slots, lambda slots: on_time([batch("daily", 80_000)], slots))
     assert wanted is not None
     assert played(batch("daily", 80_000), ways=replace(WAYS, slots=wanted)).fits
     assert not played(batch("daily", 80_000), ways=replace(WAYS, slots=wanted - 3)).fits
-    assert slots_that_do([batch("daily", 90_000_000)], COSTS, WAYS, NOW, UNTIL) is None
+    assert slots_that_do(WAYS.slots, lambda slots: on_time([batch("daily", 90_000_000)], slots)) is None
 
 
 def test_every_hour_says_what_came_due_and_what_was_done() -> None:
