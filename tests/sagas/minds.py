@@ -18,12 +18,13 @@ from selo_dagster.llm.protocol import CompletionRequest
 from selo_dagster.sagas import asking
 from selo_dagster.sagas.carry_out import forward_step
 from selo_dagster.sagas.carrying import put_off
+from selo_dagster.sagas.catalogue.episode_generation import EPISODE_GENERATION
 from selo_dagster.sagas.definition import Saga
 from selo_dagster.sagas.engine import Report
 from selo_dagster.sagas.testing.case import Case
 from selo_dagster.sagas.testing.driver import Driver
 from selo_dagster.store.engine import Store
-from tests.support.fakes import NOW, FakeModel, cited
+from tests.support.fakes import NOW, FakeModel, add_person, cited, say
 
 Documents = Mapping[str, Any] | Callable[[CompletionRequest], Mapping[str, Any]]
 
@@ -69,6 +70,13 @@ def drive(store: Store, saga: Saga, given: Mapping[str, Any], *, user: str = "an
     driver = Driver(Case(saga, store, user, given), saga, FixedClock(now))
     driver.start()
     return driver
+
+
+def an_island(store: Store) -> Driver:
+    """Begin the saga of an episode: of Ana's trip to an island, of which one message tells."""
+    add_person(store, "ana")
+    say(store, "ana", "2026-11-23T09:10:00Z", "We rowed out to the island.", prefix="c")
+    return drive(store, EPISODE_GENERATION, {"since": "2026-11-23T09:00:00Z"})
 
 
 def narrate(

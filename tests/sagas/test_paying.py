@@ -22,8 +22,8 @@ from selo_dagster.sagas.tables import saga_attempts, saga_steps, sagas
 from selo_dagster.sagas.testing.driver import Driver
 from selo_dagster.store.engine import Store
 from tests.llm.budgets import book
-from tests.sagas.minds import drive, model_that, narrate, rows, story
-from tests.support.fakes import NOW, FakeModel, add_person, say
+from tests.sagas.minds import an_island, model_that, narrate, rows, story
+from tests.support.fakes import NOW, FakeModel
 
 TOMORROW = datetime.fromisoformat("2026-11-24T00:00:00+00:00")
 TYPE = EPISODE_GENERATION.name
@@ -39,9 +39,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
 @pytest.fixture
 def driver(store: Store) -> Driver:
     """Ana's story is to be told."""
-    add_person(store, "ana")
-    say(store, "ana", "2026-11-23T09:10:00Z", "We rowed out to the island.", prefix="c")
-    return drive(store, EPISODE_GENERATION, {"since": "2026-11-23T09:00:00Z"})
+    return an_island(store)
 
 
 def most_of(model: FakeModel, budget: Budget = ROOMY) -> int:

@@ -20,8 +20,8 @@ from selo_dagster.sagas.states import COMPENSATE, FORWARD
 from selo_dagster.sagas.testing.driver import Driver
 from selo_dagster.store.engine import Store
 from selo_dagster.store.types import database_now
-from tests.sagas.minds import drive, model_that, narrate, story
-from tests.support.fakes import NOW, FakeModel, add_person, say
+from tests.sagas.minds import an_island, model_that, narrate, story
+from tests.support.fakes import NOW, FakeModel
 
 SMALL, ROOMY = Budget(kind=Cap(2_000)), Budget(kind=Cap(1_000_000))
 BREAKER = Breaker(endpoint_at("http://model.example/v1"), 4)
@@ -39,9 +39,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
 @pytest.fixture
 def driver(store: Store) -> Driver:
     """Ana's story is to be told, within a day."""
-    add_person(store, "ana")
-    say(store, "ana", "2026-11-23T09:10:00Z", "We rowed out to the island.", prefix="c")
-    return drive(store, EPISODE_GENERATION, {"since": "2026-11-23T09:00:00Z"})
+    return an_island(store)
 
 
 def due(driver: Driver) -> tuple[Any, Any]:
