@@ -38,6 +38,7 @@ from tests.crash.saga_processes import (
 )
 from tests.crash.stream import Forks
 from tests.crash.test_trigger_daemon import POINTS, RESUMED, code_server
+from tests.support.locks import waiting_for_a_lock
 
 pytestmark = [pytest.mark.crash, pytest.mark.postgres, pytest.mark.timeout(900 if FULL else 120)]
 
@@ -351,7 +352,7 @@ def test_a_run_that_is_called_cancelled_while_its_worker_lives_changes_nothing_a
         last.enter_context(closed(postgres_url, "relationship_questions"))
         machine.forks.begin(f"{machine.servers[-1][0]} tick")
         # At the gate is the worker; its heartbeat and the tick wait for the row that it has locked.
-        until(lambda: waiting(store) == 3, "the tick does not come to the saga")
+        until(lambda: waiting_for_a_lock(store) == 3, "the tick does not come to the saga")
         keep = last.pop_all()
     with keep:
         assert machine.forks.ended() == 0
@@ -364,15 +365,6 @@ def test_a_run_that_is_called_cancelled_while_its_worker_lives_changes_nothing_a
     assert steps(store) == {(one, "make_goal"): "undone", (one, "plan"): "undone", (one, "ask"): "nothing_to_undo"}
     assert not machine.tick()
     assert len(machine.runs()) == 2
-
-
-def waiting(store: Store) -> int:
-    """Return how many connections wait for a lock."""
-    asked = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    with store.read() as connection:
-        return int(connection.execute(asked).scalar_one())
 
 
 def test_a_cancelled_run_is_a_wish_to_undo_and_a_cancelled_way_back_is_gone_on_with(

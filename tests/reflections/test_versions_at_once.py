@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from random import Random
 
 import pytest
-from sqlalchemy import text
 
 from selo_dagster.errors import SeloError
 from selo_dagster.llm.protocol import CompletionRequest
@@ -18,6 +17,7 @@ from selo_dagster.store.engine import Store
 from tests.crash.processes import until
 from tests.reflections.remaking import ALL, ON, TWO, a_day, again, decided, heads, reflect, row_of, saying, versions
 from tests.support.fakes import NOW
+from tests.support.locks import waiting_for_a_lock
 
 pytestmark = pytest.mark.postgres
 
@@ -59,7 +59,7 @@ def test_the_second_waits_and_then_sees_what_the_first_did(store: Store) -> None
         with store.write() as connection:
             roll_back(connection, user_id="ana", kind="daily", on=ON, version=1, actor="a", because="so", now=NOW)
             second: Future[RolledBack] = threads.submit(back, store, 2)
-            until(lambda: _waiting(store), "the second does not wait")
+            until(lambda: waiting_for_a_lock(store) > 0, "the second does not wait")
         done = second.result(30)
     assert (done.former[0], done.present[0]) == (1, 2)
     check_chain(store)
@@ -80,7 +80,7 @@ def test_a_new_version_is_held_against_what_was_rolled_back_to_meanwhile(store: 
         with store.write() as connection:
             roll_back(connection, user_id="ana", kind="daily", on=ON, version=2, actor="a", because="so", now=NOW)
             rolled_back.set()
-            until(lambda: _waiting(store), "the new version does not wait")
+            until(lambda: waiting_for_a_lock(store) > 0, "the new version does not wait")
         (settled,) = made.result(30)
     assert (settled.outcome, heads(store)) == ("done", [4])
     assert versions(store)[3].parents == [versions(store)[1].id]
@@ -118,11 +118,3 @@ def test_a_head_is_taken_down_only_by_whoever_saw_it_hold(store: Store) -> None:
     with pytest.raises(SeloError, match="does not hold any more"), store.write() as connection:
         _take_down(connection, one.id)
     assert heads(store) == [three.version]
-
-
-def _waiting(store: Store) -> bool:
-    asked = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    with store.engine.connect() as connection:
-        return bool(connection.execute(asked).scalar_one())

@@ -53,6 +53,7 @@ from tests.sagas.builders import LINE, PIVOTED, REGISTRY
 from tests.sagas.erasing import STEPS, Erasing
 from tests.support.everything import ABOUT_NOBODY, everything, fill
 from tests.support.fakes import NOW, FakeModel, add_person, by_the_book, good_answer, remember, run_cohort, say
+from tests.support.locks import waiting_for_a_lock
 
 WHO = "ana-4711"
 SECRET = "xyzzy-planted-secret"
@@ -308,18 +309,10 @@ def test_a_saga_that_is_being_asked_for_is_waited_for_and_ended(postgres: Erasin
             connection, LINE, user_id="ana", key="k", given={"wanted": {}}, now=NOW, new_id=lambda: "the-other"
         )
         fencing = in_thread(lambda: postgres.carry(tokens, run_id, "fence"))
-        until(lambda: waiting_for_a_lock(postgres.store), "the fence waits for who asks for a saga")
+        until(lambda: waiting_for_a_lock(postgres.store) > 0, "the fence waits for who asks for a saga")
     fencing.join(30)
     assert postgres.room.state(started.id) == "cancelled"
     assert postgres.person() == "tombstoned"
-
-
-def waiting_for_a_lock(store: Store) -> bool:
-    waits = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    with store.read() as connection:
-        return bool(connection.execute(waits).scalar_one())
 
 
 # Reflections
@@ -632,7 +625,7 @@ def in_the_middle(
         def go_on(_connection: Any, _cursor: Any, executed: str, *_: Any) -> None:
             if executed.startswith(statement) and not started:
                 started.append(in_thread(lambda: postgres.carry(*under_way, step)))
-                until(lambda: waiting_for_a_lock(postgres.store), "the erasure waits")
+                until(lambda: waiting_for_a_lock(postgres.store) > 0, "the erasure waits")
 
         yield connection
     started[0].join(30)

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from selo_dagster.operations.http.tables import idempotency_keys
 from selo_dagster.reflections.tables import reflection_one_offs
 from selo_dagster.store.engine import Store
 from tests.operations.http.api import FULL, GOAL, SECRET, WRITER, Api, event
 from tests.support.fakes import add_person
+from tests.support.locks import waiting_for_a_lock
 
 ONE_OFF = {"user": "ana", "kind": "one_off", "in": "2h"}
 REPLAYED = "idempotency-replayed"
@@ -119,13 +120,6 @@ def test_of_many_at_once_one_is_done_and_the_others_are_told_of_it(postgres_api:
     assert len({one.json()["id"] for one in told}) == 1
     assert sorted(one.headers.get(REPLAYED, "") for one in told) == ["", *["true"] * 7]
     assert one_offs(postgres_api) == 1
-
-
-def waiting_for_a_lock(store: Store) -> int:
-    """Return how many connections do."""
-    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    with store.read() as connection:
-        return int(connection.execute(text(asked)).scalar_one())
 
 
 @pytest.mark.postgres
