@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -19,6 +19,7 @@ from selo_dagster.operations.alerts.sensor import INTERVAL_S as ALERTS_INTERVAL_
 from selo_dagster.operations.guard_sensor import INTERVAL_S as GUARD_INTERVAL_S
 from selo_dagster.operations.self_check import switched_off
 from selo_dagster.reflections.sensors import INTERVAL_S as DUE_INTERVAL_S
+from selo_dagster.resources.disk import disk_percent
 from selo_dagster.sagas.sensors import MONITOR_INTERVAL_S, RUNS_INTERVAL_S
 from selo_dagster.settings import Settings
 from selo_dagster.store.engine import Store
@@ -98,12 +99,21 @@ def by_http(method: str, address: str, body: dict[str, Any] | None, headers: dic
         return answer.status_code, None
 
 
-def readiness(store: Store, settings: Settings, clock: Clock, *, ask: Ask = by_http) -> Readiness:
+def readiness(
+    store: Store,
+    settings: Settings,
+    clock: Clock,
+    *,
+    ask: Ask = by_http,
+    used: Callable[[Path], float] = disk_percent,
+) -> Readiness:
     """Look at every part. clock: the machine's, by which Dagster's daemons leave their signs of life.
+
+    used: percent of a folder's disk, may raise OSError.
 
     Never raises: what cannot be looked at is not ready.
     """
-    return Readiness(tuple(_components(store, settings, clock, ask)))
+    return Readiness((*_components(store, settings, clock, ask), _disk(settings, used)))
 
 
 def _components(store: Store, settings: Settings, clock: Clock, ask: Ask) -> Iterator[Component]:
@@ -118,7 +128,6 @@ def _components(store: Store, settings: Settings, clock: Clock, ask: Ask) -> Ite
     if settings.webserver_url is not None:
         yield _code_location(settings.webserver_url, ask)
     yield _model(settings, ask)
-    yield _disk(settings)
 
 
 def _database(store: Store) -> Component:
@@ -291,12 +300,11 @@ def _model(settings: Settings, ask: Ask) -> Component:
     return Component("model", ok=True, reason="its server answers")
 
 
-def _disk(settings: Settings) -> Component:
+def _disk(settings: Settings, used: Callable[[Path], float]) -> Component:
     try:
-        used = shutil.disk_usage(settings.home)
+        percent = used(settings.home)
     except OSError as broken:
         return Component("disk", ok=False, reason=type(broken).__name__, what_to_do="look at SELO_HOME")
-    percent = 100.0 * used.used / (used.used + used.free)
     if percent >= settings.disk_warn:
         return Component(
             "disk",

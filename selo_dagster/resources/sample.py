@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from selo_dagster.resources.disk import disk_percent
 from selo_dagster.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -89,12 +90,10 @@ def _memory() -> float | None:
 
 
 def _disk(home: Path) -> float | None:
-    import psutil
-
     there = next((folder for folder in (home, *home.parents) if folder.exists()), Path("/"))
     try:
-        return float(psutil.disk_usage(str(there)).percent)
-    except (psutil.Error, OSError) as refused:
+        return disk_percent(there)
+    except OSError as refused:
         log.warning("the disk cannot be read: %s", type(refused).__name__)
         return None
 

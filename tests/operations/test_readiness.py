@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -251,5 +253,15 @@ def test_a_model_that_cannot_be_asked_is_told_of_and_its_key_is_not(
 def test_a_disk_that_fills_up_is_told_of(sqlite_url: str) -> None:
     store = Store(sqlite_url)
     ticking(store)
-    assert "% of the disk of SELO_HOME are used" in broken(look(store, SELO_DISK_WARN_PERCENT="1"))["disk"]
+    settings = load_settings({"SELO_HOME": str(process_settings().home), "SELO_DISK_WARN_PERCENT": "80"})
+
+    def looked(used: Callable[[Path], float]) -> dict[str, str]:
+        return broken(readiness(store, settings, FixedClock(NOW), ask=Servers(), used=used))
+
+    def away(_folder: Path) -> float:
+        raise FileNotFoundError
+
+    assert looked(away)["disk"] == "FileNotFoundError"
+    assert "disk" not in looked({settings.home: 79.9}.__getitem__)
+    assert looked({settings.home: 80.0}.__getitem__)["disk"].startswith("80.0 % of the disk of SELO_HOME are used")
     store.close()
