@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, updat
 
 from selo_dagster.errors import SeloError
 from selo_dagster.people.history import chunked
+from selo_dagster.people.tables import users
 from selo_dagster.reflections.questions.states import (
     ANSWERED,
     DELIVERED,
@@ -120,9 +121,10 @@ def _overdue(now: datetime) -> ColumnElement[bool]:
 def next_question(connection: Connection, user_id: str, now: datetime) -> Question | None:
     """Return what to ask a person now, and mark it as delivered. None: nothing is to be asked.
 
-    One that was delivered and still waits for its answer is returned again, so that a second never piles up. Of
-    several callers at the same moment one gets the question and the others none: each comes back to it later.
+    One that was delivered and still waits for its answer is returned again, so that a second never piles up. Several
+    callers at the same moment take turns at the person's row, and get the same question.
     """
+    connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update(key_share=True))
     expire(connection, now, [user_id])
     standing = connection.execute(
         select(questions)
@@ -132,25 +134,22 @@ def next_question(connection: Connection, user_id: str, now: datetime) -> Questi
     ).one_or_none()
     if standing is not None:
         return _question(standing, standing.delivered_at)
-    # The head is found first and locked then: skipping over a locked head would deliver the one behind it too.
     head = (
-        select(questions.c.id)
+        select(questions)
         .where(questions.c.user_id == user_id, questions.c.state == PENDING, questions.c.available_at <= now)
         .order_by(questions.c.priority, questions.c.available_at, questions.c.id)
         .limit(1)
-        .scalar_subquery()
     )
-    row = connection.execute(
-        select(questions).where(questions.c.id == head, questions.c.state == PENDING).with_for_update(skip_locked=True)
-    ).one_or_none()
-    if row is None:
-        return None
-    delivered = connection.execute(
-        update(questions)
-        .where(questions.c.id == row.id, questions.c.state == PENDING)
-        .values(state=DELIVERED, delivered_at=now)
-    )
-    return _question(row, now) if delivered.rowcount else None
+    # One that is answered or skipped at this moment is pending no more: the one behind it is asked instead.
+    while (row := connection.execute(head).one_or_none()) is not None:
+        delivered = connection.execute(
+            update(questions)
+            .where(questions.c.id == row.id, questions.c.state == PENDING)
+            .values(state=DELIVERED, delivered_at=now)
+        )
+        if delivered.rowcount:
+            return _question(row, now)
+    return None
 
 
 def _question(row: Any, delivered_at: datetime) -> Question:

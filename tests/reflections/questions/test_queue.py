@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import date, timedelta
 from uuid import uuid4
 
@@ -166,23 +165,3 @@ def test_unknown_and_closed_questions_are_refused(ana: Store, closing: str) -> N
                     skip(connection, question, NOW)
                 else:
                     answer(connection, question, NOW, text="late")
-
-
-@pytest.mark.postgres
-def test_two_callers_at_once_get_one_question(ana: Store) -> None:
-    queue(ana, distinct(0), distinct(1))
-    together = threading.Barrier(2)
-    found: list[Question | None] = []
-
-    def ask() -> None:
-        together.wait(timeout=20)
-        found.append(delivered(ana, 3))
-
-    callers = [threading.Thread(target=ask) for _ in range(2)]
-    for one in callers:
-        one.start()
-    for one in callers:
-        one.join()
-    assert len({one.id for one in found if one is not None}) == 1
-    with ana.read() as connection:
-        assert [one["state"] for one in listed(connection, "ana", limit=9)].count("delivered") == 1
