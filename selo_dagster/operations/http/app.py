@@ -22,5 +22,6 @@ def create_app(served: Served) -> FastAPI:
     )
     problems.install(app, served)
     api.install(app, served)
-    app.router.routes += [*probes.routes(served), *page.routes(served)]
+    # The first that matches answers: what is asked for most often is not held against every path of the API.
+    app.router.routes[:0] = [*probes.routes(served), *page.routes(served)]
     return app
