@@ -44,7 +44,7 @@ def main() -> None:
 @contextmanager
 def environment(database: str) -> Iterator[dict[str, str]]:
     """Yield the environment of an installation of its own; on PostgreSQL, Dagster's records are there too."""
-    with tempfile.TemporaryDirectory(prefix="selo-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="selo-bench-", ignore_cleanup_errors=True) as folder:
         environ = {**os.environ, "SELO_HOME": folder, "DAGSTER_HOME": f"{folder}/dagster"}
         if database == "sqlite":
             yield environ

@@ -1,36 +1,40 @@
 """The HTTP application under many probes beside a night: latencies, errors, and what it costs the night.
 
-    python -m bench.probes [--people 10000] [--rate 500] [--nights 3] [--window 3] [--database sqlite|postgresql]
+    python -m bench.probes [--people 6000] [--rate 500] [--nights 3] [--window 3] [--database sqlite|postgresql]
 
 While a fleet's dailies are made, windows of three forms follow each other in random order: without a single request,
 beside requests for /livez, which computes nothing and reads no database, and beside those for /readyz and /metrics.
-In each window the night's CPU seconds for one person are measured, and compared with those of the other two forms in
-the same block. The first form is the baseline; the second tells apart what sending and serving so many requests costs
-on the processors that the night shares with them. `selo up` runs meanwhile, with the resource guard holding its own
-runs back, so that one command does all the work. Requests are sent at fixed times, whether or not earlier ones were
-answered; a latency counts from when a request was due.
+In each window the night's CPU seconds are held against the work that was done in it, and then against those of the
+other two forms in the same block. Work is people settled and events stored, which lag behind them; what each of the two
+costs is fitted to the windows without a request. These are the baseline; the second form tells apart what sending and
+serving so many requests costs on the processors that the night shares with them. `selo up` runs meanwhile, with
+nothing to do of its own, so that one command does all the work. Requests are sent at fixed times, whether or not
+earlier ones were answered; a latency counts from when a request was due.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from random import Random
-from statistics import median, quantiles
+from statistics import quantiles
 
 import psutil
-from sqlalchemy import func, select
+from dagster import AssetKey
+from sqlalchemy import create_engine, func, select, text
 
 from bench.fleet import fleet_lines
 from bench.load import Answers, Load
 from bench.night import ROOT, environment, selo
 from selo_dagster.clock import SystemClock
+from selo_dagster.reflections.kinds import KINDS
 from selo_dagster.reflections.states import DONE
 from selo_dagster.reflections.tables import reflection_ledger
 from selo_dagster.settings import load_settings
@@ -44,14 +48,50 @@ PORT = 38_471
 START_LIMIT_S = 240.0
 LET_SETTLE_S = 0.3
 
-Block = dict[tuple[str, ...], float]
-"""CPU seconds a person by form, of windows that followed each other."""
+
+@dataclass(frozen=True)
+class Window:
+    """What a night did in a few seconds, and the CPU seconds that it took."""
+
+    cpu_s: float
+    people: int
+    events: int
+
+
+Block = dict[tuple[str, ...], Window]
+"""Windows that followed each other, by their form."""
+
+
+class Ledgers:
+    """Where a night's work can be counted: our ledger, and Dagster's event log."""
+
+    def __init__(self, environ: dict[str, str]) -> None:
+        self._ours = Store(load_settings(environ).store_url)
+        kept = f"sqlite:///{environ['DAGSTER_HOME']}/history/runs/index.db"
+        self._dagster = create_engine(environ.get("DAGSTER_POSTGRES_URL", kept))
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._ours.close()
+        self._dagster.dispose()
+
+    def people(self) -> int:
+        """Return how many dailies are done."""
+        done = select(func.count()).where(reflection_ledger.c.kind == "daily", reflection_ledger.c.state == DONE)
+        with self._ours.read() as connection:
+            return int(connection.execute(done).scalar_one())
+
+    def events(self) -> int:
+        """Return how many events Dagster has stored of dailies."""
+        stored = text("SELECT count(*) FROM event_logs WHERE asset_key = :key")
+        with self._dagster.connect() as connection:
+            return int(connection.execute(stored, {"key": AssetKey("daily_reflection").to_string()}).scalar_one())
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--people", type=int, default=10_000)
+    parser.add_argument("--people", type=int, default=6_000)
     parser.add_argument("--rate", type=float, default=500.0, help="requests a second")
     parser.add_argument("--nights", type=int, default=3)
     parser.add_argument("--window", type=float, default=3.0, help="seconds")
@@ -67,9 +107,7 @@ def main() -> None:
             with installation(database, given.people) as environ:
                 found = list(measured(environ, given.rate, given.window, answers, random))
             blocks += found
-            print(
-                f"  {len(found)} blocks: {', '.join(f'{one[PROBES] / one[NOTHING]:.3f}' for one in found)}", flush=True
-            )
+            print(f"  a night of {len(found)} blocks", flush=True)
         for form in (CONTROL, PROBES):
             report(form, answers[form])
         compare(blocks)
@@ -77,12 +115,16 @@ def main() -> None:
 
 @contextmanager
 def installation(database: str, people: int) -> Iterator[dict[str, str]]:
-    """Yield the environment of a running installation whose people are all due, and whose daemons begin nothing."""
+    """Yield the environment of a running installation whose people will all be due tomorrow."""
     with environment(database) as environ:
-        environ["SELO_MEMORY_LIMIT_PERCENT"] = "1"
+        # Nothing is left to the daemons: only the night has come to tomorrow, other kinds are held back, and a daily
+        # asks for no saga.
+        environ |= {"SELO_GOALS_FROM_REFLECTIONS": "0", "SELO_PERSONA_PATH": "direct"}
         selo(environ, "db", "upgrade")
-        lines = fleet_lines(people, now=SystemClock().now().replace(hour=12))
-        selo(environ, "ingest", "-", given="".join(lines))
+        for kind in KINDS:
+            if kind != "daily":
+                selo(environ, "pause", kind, "--because", "only the dailies are measured")
+        selo(environ, "ingest", "-", given="".join(fleet_lines(people, now=tomorrow())))
         server = subprocess.Popen(
             [sys.executable, "-m", "selo_dagster", "up", "--port", str(PORT + 1), "--http-port", str(PORT)],
             env=environ,
@@ -92,7 +134,7 @@ def installation(database: str, people: int) -> Iterator[dict[str, str]]:
         )
         try:
             # Each answer has been computed once, as where a monitor has been asking for a while.
-            wait_until(lambda: all(asked(path) for path in PROBES) and held_back())
+            wait_until(lambda: all(asked(path) for path in PROBES))
             yield environ
         finally:
             server.terminate()
@@ -103,9 +145,9 @@ def measured(
     environ: dict[str, str], rate: float, window_s: float, answers: dict[tuple[str, ...], Answers], random: Random
 ) -> Iterator[Block]:
     """Make everybody's dailies; yields the blocks of windows that came to their end meanwhile."""
-    store = Store(load_settings(environ).store_url)
+    ledgers = Ledgers(environ)
     night = psutil.Popen(
-        [sys.executable, "-m", "selo_dagster", "reflect", "daily", "--json"],
+        [sys.executable, "-m", "selo_dagster", "reflect", "daily", "--now", tomorrow().isoformat(), "--json"],
         env=environ,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -113,26 +155,25 @@ def measured(
     )
     try:
         with Load(PORT, rate) as load:
-            wait_until(lambda: made(store) > 0)
-            while True:
+            wait_until(lambda: ledgers.people() > 0)
+            while night.poll() is None:
                 block: Block = {}
                 for form in random.sample(FORMS, len(FORMS)):
                     if form:
                         load.begin(form, answers[form])
                     time.sleep(LET_SETTLE_S)
-                    before = used(night), made(store)
+                    before = used(night), ledgers.people(), ledgers.events()
                     time.sleep(window_s)
-                    after = used(night), made(store)
+                    cpu_s, people, events = used(night), ledgers.people(), ledgers.events()
+                    block[form] = Window(cpu_s - before[0], people - before[1], events - before[2])
                     if form:
                         load.end()
-                    if night.poll() is not None:
-                        return
-                    block[form] = (after[0] - before[0]) / (after[1] - before[1])
-                yield block
+                if night.poll() is None:
+                    yield block
     finally:
         if night.wait():
             raise SystemExit(f"the night ended with status {night.returncode}")
-        store.close()
+        ledgers.close()
 
 
 def used(night: psutil.Popen) -> float:
@@ -141,16 +182,6 @@ def used(night: psutil.Popen) -> float:
         return sum(sum(one.cpu_times()[:2]) for one in (night, *night.children(recursive=True)))
     except psutil.NoSuchProcess:
         return 0.0
-
-
-def made(store: Store) -> int:
-    """Return how many dailies are done."""
-    with store.read() as connection:
-        return int(
-            connection.execute(
-                select(func.count()).where(reflection_ledger.c.kind == "daily", reflection_ledger.c.state == DONE)
-            ).scalar_one()
-        )
 
 
 def asked(path: str) -> bytes | None:
@@ -162,10 +193,9 @@ def asked(path: str) -> bytes | None:
         return None
 
 
-def held_back() -> bool:
-    """Tell whether the guard holds back what the daemon would launch."""
-    status = json.loads(asked("/status") or b"{}")
-    return bool(status and status["guard"] and status["guard"]["holds_back"])
+def tomorrow() -> datetime:
+    """Return the next day's noon."""
+    return SystemClock().now().replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -187,11 +217,18 @@ def report(form: tuple[str, ...], answers: Answers) -> None:
 
 
 def compare(blocks: list[Block]) -> None:
-    """Print the night's CPU a person, and the ratios of the forms within each block."""
-    alone = median(one[NOTHING] for one in blocks)
-    print(f"  baseline, no request: {1000 * alone:.2f} ms CPU a person; {len(blocks)} blocks")
+    """Print the night's CPU for what it did, and the ratios of the forms within each block."""
+    person_s, event_s = fitted([one[NOTHING] for one in blocks])
+    print(
+        f"  baseline, no request: {1000 * person_s:.2f} ms CPU a person and {1000 * event_s:.2f} ms a stored event; "
+        f"{len(blocks)} blocks"
+    )
+
+    def cost(one: Window) -> float:
+        return one.cpu_s / (person_s * one.people + event_s * one.events)
+
     for form, base in ((PROBES, NOTHING), (CONTROL, NOTHING), (PROBES, CONTROL)):
-        ratios = [one[form] / one[base] for one in blocks]
+        ratios = [cost(one[form]) / cost(one[base]) for one in blocks]
         low, middle, high = quantiles(ratios, n=4)
         against = " and ".join(base) or "no request"
         print(
@@ -199,6 +236,17 @@ def compare(blocks: list[Block]) -> None:
             f"(half of the blocks {low:.3f} to {high:.3f})",
             flush=True,
         )
+
+
+def fitted(windows: list[Window]) -> tuple[float, float]:
+    """Return the CPU seconds of a person and of an event that explain these windows best (least squares)."""
+    pp = sum(one.people * one.people for one in windows)
+    pe = sum(one.people * one.events for one in windows)
+    ee = sum(one.events * one.events for one in windows)
+    pc = sum(one.people * one.cpu_s for one in windows)
+    ec = sum(one.events * one.cpu_s for one in windows)
+    both = pp * ee - pe * pe
+    return (pc * ee - ec * pe) / both, (ec * pp - pc * pe) / both
 
 
 if __name__ == "__main__":
