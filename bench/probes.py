@@ -239,14 +239,18 @@ def compare(blocks: list[Block]) -> None:
 
 
 def fitted(windows: list[Window]) -> tuple[float, float]:
-    """Return the CPU seconds of a person and of an event that explain these windows best (least squares)."""
+    """Return the CPU seconds of a person and of an event that explain these windows best (least squares, none < 0)."""
     pp = sum(one.people * one.people for one in windows)
     pe = sum(one.people * one.events for one in windows)
     ee = sum(one.events * one.events for one in windows)
     pc = sum(one.people * one.cpu_s for one in windows)
     ec = sum(one.events * one.cpu_s for one in windows)
     both = pp * ee - pe * pe
-    return (pc * ee - ec * pe) / both, (ec * pp - pc * pe) / both
+    person_s, event_s = (pc * ee - ec * pe) / both, (ec * pp - pc * pe) / both
+    # Where events keep pace with people the two cannot be told apart.
+    if person_s < 0:
+        return 0.0, ec / ee
+    return (pc / pp, 0.0) if event_s < 0 else (person_s, event_s)
 
 
 if __name__ == "__main__":
