@@ -120,15 +120,23 @@ class Tools:
 
 
 @dataclass(frozen=True)
+class _Ready:
+    """Somebody whose call may begin. prompt: what a model is asked, or why that cannot be said; None: none is asked."""
+
+    claim: Claim
+    found: Found
+    prompt: Prompt | Failure | None
+
+
+@dataclass(frozen=True)
 class _Begun:
-    """What became of those who were to begin. prompts: what their model is asked, or why that cannot be said.
+    """What became of those who were to begin.
 
     tabs: of those for whom a budget pays; waiting: those for whom there may be room soon; settled: those for whom there
     is none today.
     """
 
     begun: frozenset[int]
-    prompts: Mapping[int, Prompt | Failure]
     tabs: Mapping[int, Tab] = field(default_factory=dict)
     waiting: frozenset[int] = frozenset()
     settled: tuple[Settlement, ...] = ()
@@ -150,7 +158,7 @@ class Cohort:
     request_id: str | None = None
     held_back: Callable[[], bool] = lambda: False
     by_hand: bool = False
-    _queue: deque[tuple[Claim, Found]] = field(default_factory=deque)
+    _queue: deque[_Ready] = field(default_factory=deque)
     _held: dict[int, Claim] = field(default_factory=dict)
     _supply: str = _FLOWING
     _stopping: bool = False
@@ -220,15 +228,8 @@ class Cohort:
         try:
             while not self._stopping:
                 self._changed.clear()
-                if self.tools.monotonic() < deadline:
-                    await self._refill(busy=bool(running))
-                    if self._gate.parked or self._purse.spent is not None:
-                        # Whatever is in hand stays held until it is released at the end.
-                        self._queue.clear()
-                        self._supply = _EMPTY
-                    running |= await self._begin(
-                        min(self._room(), TASKS_A_CALL * self.limits.concurrency - len(running))
-                    )
+                if self.tools.monotonic() < deadline and await self._go_on(running):
+                    continue
                 if not running and not self._queue:
                     if self._supply == _EMPTY or self.tools.monotonic() >= deadline:
                         return
@@ -246,6 +247,25 @@ class Cohort:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             await self._let_end()
+
+    async def _go_on(self, running: set[asyncio.Task[None]]) -> bool:
+        """Begin what is at hand, then see to it that more is; says whether more may begin at once.
+
+        In this order: a slot that is free must not wait until others were claimed.
+        """
+        begun = await self._begin(self._may_begin(running))
+        running |= begun
+        queued = len(self._queue)
+        await self._refill(busy=bool(running))
+        if self._gate.parked or self._purse.spent is not None:
+            # Whatever is in hand stays held until it is released at the end.
+            self._queue.clear()
+            self._supply = _EMPTY
+        moved = bool(begun) or len(self._queue) > queued
+        return moved and bool(self._queue) and self._may_begin(running) > 0
+
+    def _may_begin(self, running: set[asyncio.Task[None]]) -> int:
+        return min(self._room(), TASKS_A_CALL * self.limits.concurrency - len(running))
 
     async def _let_end(self) -> None:
         """Wait for what was broken off on its way into the database: what it counts must not be given back."""
@@ -294,8 +314,7 @@ class Cohort:
                 self._supply = _DRY
             return
         self._held.update({one.id: one for one in claims})
-        contexts = await self._in_first_thread(self._gather, claims)
-        self._queue.extend((one, contexts[one.id]) for one in claims)
+        self._queue.extend(await self._in_first_thread(self._prepare, claims))
 
     def _look_into_purse(self) -> None:
         with self.tools.store.read() as connection:
@@ -321,6 +340,11 @@ class Cohort:
             self._spans.claimed(connection, claims)
             return claims
 
+    def _prepare(self, claims: list[Claim]) -> list[_Ready]:
+        # With their prompts: between the end of one call and the beginning of the next there is nothing but the claim.
+        found = self._gather(claims)
+        return [_Ready(one, found[one.id], self._prompt(one, found[one.id])) for one in claims]
+
     def _gather(self, claims: list[Claim]) -> Mapping[int, Found]:
         try:
             with span("selo.context", people=len(claims)), self.tools.store.read() as connection:
@@ -344,35 +368,35 @@ class Cohort:
         if not batch:
             return set()
         self._calling += len(batch)
-        begun = await self._in_first_thread(self._begin_attempts, batch)
+        begun = await self._in_first_thread(self._patiently, self._begun, batch)
         for settlement in begun.settled:
             self.sink(settlement)
         tasks = set()
-        for one, found in batch:
-            if one.id in begun.begun:
-                prompt = begun.prompts.get(one.id)
-                tasks.add(asyncio.create_task(self._one(one, found, prompt, begun.tabs.get(one.id))))
-            elif one.id in begun.waiting:
+        for one in batch:
+            row = one.claim.id
+            if row in begun.begun:
+                tasks.add(asyncio.create_task(self._one(one, begun.tabs.get(row))))
+            elif row in begun.waiting:
                 # Without a word: nothing has changed, and whoever ends a call or half a second says when to look again.
                 self._calling -= 1
-                self._queue.append((one, found))
+                self._queue.append(one)
             else:
                 self._call_ended()
-                self._held.pop(one.id, None)
+                self._held.pop(row, None)
         return tasks
 
-    def _begin_attempts(self, batch: list[tuple[Claim, Found]]) -> _Begun:
-        # The prompts once, however often the transaction gives way.
-        return self._patiently(self._begun, [one for one, _ in batch], self._prompts(batch))
-
-    def _begun(self, claims: list[Claim], prompts: Mapping[int, Prompt | Failure]) -> _Begun:
+    def _begun(self, batch: list[_Ready]) -> _Begun:
+        claims = [one.claim for one in batch]
         if not self._purse.counts:
             with self.tools.store.write() as connection:
-                return _Begun(frozenset(one.id for one in begin_attempts(connection, claims, self.run_id)), prompts)
+                return _Begun(frozenset(one.id for one in begin_attempts(connection, claims, self.run_id)))
         now = self.tools.clock.now()
         with self._paying() as connection:
             held = begin_attempts(connection, claims, self.run_id)
-            asking = [(one, prompt) for one in held if isinstance(prompt := prompts.get(one.id), Prompt)]
+            still = {one.id for one in held}
+            asking = [
+                (one.claim, one.prompt) for one in batch if one.claim.id in still and isinstance(one.prompt, Prompt)
+            ]
             admitted = self._purse.admit(connection, asking, now)
             settled = [
                 settle_unbegun(connection, one, Reason.BUDGET, until=admitted.over[one.id].until)
@@ -384,29 +408,26 @@ class Cohort:
         not_now = admitted.waiting | admitted.over.keys()
         return _Begun(
             frozenset(one.id for one in held if one.id not in not_now),
-            prompts,
             admitted.tabs,
             admitted.waiting,
             tuple(one for one in settled if one is not None),
         )
 
-    def _prompts(self, batch: list[tuple[Claim, Found]]) -> dict[int, Prompt | Failure]:
-        if self.kind.shape.task is None:
-            return {}
-        return {one.id: self._prompt(one, found) for one, found in batch if isinstance(found, Context)}
-
-    def _prompt(self, one: Claim, context: Context) -> Prompt | Failure:
+    def _prompt(self, one: Claim, found: Found) -> Prompt | Failure | None:
+        if self.kind.shape.task is None or not isinstance(found, Context):
+            return None
         # What the usual model must not see, a cheaper one is not shown either.
         hidden = hidden_from(self.tools.redaction, in_process=self.tools.model.in_process)
         try:
-            return prompt_for(context, self.kind.caused_by(one.cause), self.limits.person.call_s, hidden)
+            return prompt_for(found, self.kind.caused_by(one.cause), self.limits.person.call_s, hidden)
         except Exception as broken:  # noqa: BLE001 - one person's failure is theirs alone, recorded by its class
             return failure_of(broken)
 
-    async def _one(self, one: Claim, found: Found, prompt: Prompt | Failure | None, tab: Tab | None) -> None:
+    async def _one(self, ready: _Ready, tab: Tab | None) -> None:
+        one = ready.claim
         try:
             with self._spans.reflect(one, self.tools.clock.now()) as told:
-                settlement = await self._settled(one, found, prompt, tab)
+                settlement = await self._settled(ready, tab)
                 if isinstance(settlement, Parked):
                     told.tell(outcome="parked")
                 else:
@@ -423,9 +444,8 @@ class Cohort:
         else:
             self.sink(settlement)
 
-    async def _settled(
-        self, one: Claim, found: Found, prompt: Prompt | Failure | None, tab: Tab | None
-    ) -> Settlement | Parked | None:
+    async def _settled(self, ready: _Ready, tab: Tab | None) -> Settlement | Parked | None:
+        one, found, prompt = ready.claim, ready.found, ready.prompt
         if isinstance(found, Context) and isinstance(prompt, Prompt):
             return await self._reflect(one, found, prompt, tab)
         self._call_ended()
