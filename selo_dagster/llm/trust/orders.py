@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from selo_dagster.llm.trust.forms import folded, forms
@@ -44,8 +45,6 @@ _UNUSUAL: Final = re.compile(
     "\u1d00-\u1d7f\u2100-\u214f\u2460-\u24ff\u2c60-\u2c7f\ua730-\ua7ff\ue000-\uf8ff\U0001d400-\U0001d7ff\U0001f100-\U0001f1e5"
     "\U000e0000-\U000e0fff\u0300-\u036f\u115f\u1160\u3164\u2800\uffa0]"
 )
-_PATTERNS: Final = tuple((family, gated(pattern)) for family, patterns in FAMILIES.items() for pattern in patterns)
-_PLAIN: Final = tuple((family, one) for family, one in _PATTERNS if one.plain)
 Patterns = tuple[tuple[str, Gated], ...]
 """Patterns with the family of each."""
 
@@ -102,11 +101,22 @@ def _is_unusual(seen: Glance) -> bool:
     return _OTHER_SCRIPT.search(signs) is not None and any(map(seen.plain.__contains__, STEMS))
 
 
+@cache
+def _patterns(*, plain: bool) -> Patterns:
+    """Return all patterns, or those that a text of ASCII can hold.
+
+    At the first text that is worth a look: compiling them takes a tenth of what loading the whole code location does.
+    """
+    if plain:
+        return tuple((family, one) for family, one in _patterns(plain=False) if one.plain)
+    return tuple((family, gated(pattern)) for family, patterns in FAMILIES.items() for pattern in patterns)
+
+
 def _cleaned(text: str) -> Cleaned:
     codes: set[str] = set()
     hidden = hidden_words(text)
     if hidden.strip():
-        codes |= {HIDDEN, *_families(hidden, _PATTERNS)}
+        codes |= {HIDDEN, *_families(hidden, _patterns(plain=False))}
         text = without_hidden(text)
     patterns = _possible(text)
     if not patterns:
@@ -129,7 +139,7 @@ def _cleaned(text: str) -> Cleaned:
 def _possible(text: str) -> Patterns:
     """Return the patterns that could match some form of a text, or of a part of it."""
     known: list[tuple[str, dict[tuple[str, ...], bool]]] = [(form, {}) for form in dict.fromkeys(forms(text))]
-    patterns = _PATTERNS if any(_OTHER_SCRIPT.search(form) for form, _ in known) else _PLAIN
+    patterns = _patterns(plain=not any(_OTHER_SCRIPT.search(form) for form, _ in known))
     return tuple((family, one) for family, one in patterns if any(one.could_be_in(*form) for form in known))
 
 
