@@ -8,7 +8,6 @@ from typing import Final
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import InstigatorStatus
 from dagster_shared.utils.warnings import BetaWarning
 from sqlalchemy import Connection, inspect
 
@@ -62,6 +61,9 @@ def missing_definitions(defs: dg.Definitions) -> list[str]:
 
 def switched_off(instance: dg.DagsterInstance) -> list[str]:
     """Return the schedules and sensors of this project that somebody stopped; all of them run by default."""
+    # Not with the code location: it loads what stands for whole repositories.
+    from dagster._core.scheduler.instigation import InstigatorStatus
+
     ours = {f"{name}_schedule" for name in OF_NO_KIND}
     ours |= {*SENSORS, *(kind.schedule for kind in KINDS.values())}
     return sorted(

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, true
-from sqlalchemy.orm import aliased
 
 from selo_dagster.people.tables import users
 from selo_dagster.reflections.kind import Kind
@@ -92,7 +91,7 @@ def first_of_each(
     """
     if kind.cadence.dated:
         return []
-    own, ahead = ledger.c, aliased(ledger).c
+    own, ahead = ledger.c, ledger.alias().c
     earlier: ColumnElement[bool] = (
         or_(ahead.since < own.since, and_(ahead.since == own.since, ahead.id < own.id))
         if by_age

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select, update
-from sqlalchemy.orm import aliased
 
 from selo_dagster.sagas.definition import Saga
 from selo_dagster.sagas.journal import HELD_STATE, Held, Token, let_go, raise_alert
@@ -40,7 +39,7 @@ def claimable(now: datetime, *, alone: bool | None = None, goes_first: bool = Fa
 
 
 def _first_in_the_queue() -> list[ColumnElement[bool]]:
-    earlier, lock, own = aliased(sagas), aliased(saga_locks), aliased(saga_locks)
+    earlier, lock, own = sagas.alias(), saga_locks.alias(), saga_locks.alias()
     return [
         ~exists().where(lock.c.user_id == sagas.c.user_id, lock.c.saga_id != sagas.c.id),
         # One that was turned round after its end is earlier and open again: whoever is under way goes on first.

@@ -8,7 +8,6 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, extract, false, func, or_, select
-from sqlalchemy.orm import aliased
 
 from selo_dagster.clock import UTC
 from selo_dagster.memory.stream import position
@@ -45,7 +44,7 @@ class ByActivity:
     def enrol(self, connection: Connection, kind: Kind, now: datetime, catchup_days: int) -> Enrolled:  # noqa: ARG002
         """Insert a row for everybody whose unread is due; whoever has nothing unread after all costs no row."""
         due = paused = waiting = 0
-        mine = aliased(ledger)
+        mine = ledger.alias()
         busy = exists().where(mine.c.user_id == cadences.c.user_id, mine.c.kind == kind.name, mine.c.state.in_(OPEN))
         found = connection.execute(
             select(
@@ -85,7 +84,7 @@ class ByActivity:
 
         What is due only at the end of its date is left out: the kind that reads the whole date reads it first.
         """
-        mine = aliased(ledger)
+        mine = ledger.alias()
         busy = exists().where(mine.c.user_id == cadences.c.user_id, mine.c.kind == kind.name, mine.c.state.in_(OPEN))
         seconds = extract("epoch", cadences.c.due_at)
         quarter = (seconds - seconds % _QUARTER_S).label("quarter")

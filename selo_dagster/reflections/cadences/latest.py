@@ -9,7 +9,6 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Date, Select, and_, exists, false, func, literal, or_, select, update
-from sqlalchemy.orm import aliased
 
 from selo_dagster.memory.tables import memories
 from selo_dagster.people.history import chunked, is_zone, zones_of
@@ -241,7 +240,7 @@ class Latest:
         return self._without_row(select(users.c.id), kind, one).where(users.c.moves == 0).order_by(users.c.id)
 
     def _without_row(self, statement: Select[Any], kind: Kind, one: _Due) -> Select[Any]:
-        mine = aliased(ledger)
+        mine = ledger.alias()
         there = exists().where(
             mine.c.user_id == users.c.id, mine.c.kind == kind.name, mine.c.key == one.opening.on.isoformat()
         )
@@ -255,7 +254,7 @@ class Latest:
     def _something(self, user_id: ColumnElement[Any], on: date, end: datetime) -> ColumnElement[bool]:
         first = on - timedelta(days=self.days - 1)
         if self.reads == "parent" and self.after is not None:
-            parent = aliased(ledger)
+            parent = ledger.alias()
             return exists().where(
                 parent.c.user_id == user_id,
                 parent.c.kind == self.after.name,
@@ -387,7 +386,7 @@ def _answers_before(end: datetime) -> list[ColumnElement[bool]]:
 def _unsettled(parent_kind: Kind | None, user_id: ColumnElement[Any], on: Any, days: int) -> ColumnElement[bool]:
     if parent_kind is None:
         return false()
-    parent = aliased(ledger)
+    parent = ledger.alias()
     value: date = on.value
     return exists().where(
         parent.c.user_id == user_id,
