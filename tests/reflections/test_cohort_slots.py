@@ -9,8 +9,7 @@ import pytest
 from selo_dagster.llm.protocol import CompletionRequest
 from selo_dagster.reflections import cohort
 from selo_dagster.store.engine import Store
-from tests.reflections.test_cohort import people_with_a_day
-from tests.support.fakes import FakeModel, by_the_book, run_cohort
+from tests.support.fakes import FakeModel, by_the_book, people_with_a_day, run_cohort
 
 
 @pytest.fixture(autouse=True)
