@@ -28,9 +28,10 @@ from selo_dagster.memory.tables import memories, messages
 from selo_dagster.reflections.audits.audit import Merge as Proposed
 from selo_dagster.reflections.audits.audit import Report
 from selo_dagster.reflections.audits.store import apply, store_audit
-from selo_dagster.reflections.cohort import Cohort, Tools
+from selo_dagster.reflections.cohort import Cohort
 from selo_dagster.reflections.due import lineage, ready_count
 from selo_dagster.reflections.engine_thread import settlements
+from selo_dagster.reflections.equipment import Tools
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.kinds import KINDS
 from selo_dagster.reflections.look import look

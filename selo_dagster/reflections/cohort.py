@@ -4,59 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from datetime import datetime
-from random import Random
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
-from selo_dagster.clock import Clock
-from selo_dagster.llm.breaker import Breaker
 from selo_dagster.llm.budgets.calls import Tab
-from selo_dagster.llm.budgets.caps import Budget
-from selo_dagster.llm.protocol import CompletionRequest, LanguageModel
-from selo_dagster.llm.trust.veil import Redaction, hidden_from
-from selo_dagster.reflections.acceptance import Acceptance
-from selo_dagster.reflections.claim import Claim, begin_attempts, claim, release, renew, take_back_expired, unbegin
+from selo_dagster.llm.protocol import CompletionRequest
+from selo_dagster.reflections.claim import Claim, begin_attempts, claim, release, take_back_expired, unbegin
 from selo_dagster.reflections.context import Context
-from selo_dagster.reflections.gather import gather, unreadable
-from selo_dagster.reflections.generate import Generated, Limits, Paid, generate
+from selo_dagster.reflections.equipment import CohortLimits, Tools
+from selo_dagster.reflections.generate import Generated, Paid, generate
 from selo_dagster.reflections.kind import Kind
-from selo_dagster.reflections.outage import PARKED, Gate, Parked, Pass, gate_of
-from selo_dagster.reflections.prompt import Prompt, prompt_for
-from selo_dagster.reflections.retry import Failure, failure_of, look_again_at, may_try_again, next_attempt_at
-from selo_dagster.reflections.settle import (
-    Before,
-    Cost,
-    Nothing,
-    OnMade,
-    OnSettled,
-    Rejected,
-    Settlement,
-    settle_deferred,
-    settle_done,
-    settle_failed,
-    settle_rejected,
-    settle_skipped,
-    settle_unbegun,
-    settle_unchanged,
-    tried_before,
-)
+from selo_dagster.reflections.outage import Gate, Parked, Pass, gate_of
+from selo_dagster.reflections.prompt import Prompt
+from selo_dagster.reflections.ready import Preparing, Ready
+from selo_dagster.reflections.retry import Failure, failure_of
+from selo_dagster.reflections.settle import Cost, Nothing, Settlement, settle_unbegun
+from selo_dagster.reflections.settling import Settling
 from selo_dagster.reflections.spending import Purse, purse_of
 from selo_dagster.reflections.standing import SourceGoneError
-from selo_dagster.reflections.states import DEFERRED, DONE, FAILED, REJECTED, SKIPPED, Reason
+from selo_dagster.reflections.states import DEFERRED, Reason
 from selo_dagster.reflections.traced import CohortSpans, tell_settled
+from selo_dagster.reflections.transactions import Transactions
 from selo_dagster.reflections.turns import Turns
-from selo_dagster.store.engine import Store
-from selo_dagster.store.waiting import bound_waits, gave_way
 from selo_dagster.tracing.spans import span
 
 T = TypeVar("T")
@@ -66,9 +42,6 @@ DATABASE_THREADS: Final = {"postgresql": 4, "sqlite": 1}
 """SQLite has one writer: more threads would only wait for each other."""
 
 BEATS_A_LEASE: Final = 3
-LOCK_WAIT: Final = 1 / 6
-SILENCE: Final = 2 / 3
-"""Parts of a lease: it outlives waits for several locks one after the other, and whoever was stopped holding them."""
 STOP_POLL_S: Final = 0.5
 TASKS_A_CALL: Final = 2
 """People in hand for each call under way: while one is stored, another may already be asked for."""
@@ -77,55 +50,6 @@ _FLOWING: Final = "flowing"
 _DRY: Final = "dry"
 """Nothing more to claim but people who have to be alone."""
 _EMPTY: Final = "empty"
-
-Found = Context | Nothing | Failure
-"""What was gathered for a claim, or why it cannot be."""
-
-
-@dataclass(frozen=True)
-class CohortLimits:
-    """chunk: rows claimed at once; per_person: of them of one person, where something causes them. concurrency: people
-    at the same time. run_s: seconds until no more is claimed."""
-
-    chunk: int
-    per_person: int
-    concurrency: int
-    lease_s: float
-    run_s: float
-    context_characters: int
-    person: Limits
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What the engine is given instead of reaching for it. on_made: asks for what follows from a reflection.
-
-    breaker: of the model's endpoint, None where there is none. budget: None where nothing is bounded; cheaper: the
-    model that is asked where its policy says so. redaction: what a model on a server is not to see. acceptance: what an
-    evaluation has to have accepted.
-    """
-
-    store: Store
-    model: LanguageModel
-    clock: Clock
-    random: Random
-    new_id: Callable[[], str]
-    on_made: OnMade | None = None
-    monotonic: Callable[[], float] = time.monotonic
-    breaker: Breaker | None = None
-    budget: Budget | None = None
-    cheaper: LanguageModel | None = None
-    redaction: Redaction = "all"
-    acceptance: Acceptance | None = None
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """Somebody whose call may begin. prompt: what a model is asked, or why that cannot be said; None: none is asked."""
-
-    claim: Claim
-    found: Found
-    prompt: Prompt | Failure | None
 
 
 @dataclass(frozen=True)
@@ -158,7 +82,7 @@ class Cohort:
     request_id: str | None = None
     held_back: Callable[[], bool] = lambda: False
     by_hand: bool = False
-    _queue: deque[_Ready] = field(default_factory=deque)
+    _queue: deque[Ready] = field(default_factory=deque)
     _held: dict[int, Claim] = field(default_factory=dict)
     _supply: str = _FLOWING
     _stopping: bool = False
@@ -172,11 +96,29 @@ class Cohort:
     _gate: Gate = field(init=False, repr=False)
     _turns: Turns = field(init=False, repr=False)
     _purse: Purse = field(init=False, repr=False)
+    _transactions: Transactions = field(init=False, repr=False)
+    _preparing: Preparing = field(init=False, repr=False)
+    _settling: Settling = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Open what is kept for one run."""
-        self._purse = purse_of(self.tools.budget, self.kind, self.limits.person.person_s + self.limits.lease_s)
+        # After so many seconds a call that nobody heard of again is lost.
+        lost_s = self.limits.person.person_s + self.limits.lease_s
+        self._spans = CohortSpans(self.run_id, self.kind.name, self.tools.model.name)
+        self._gate = gate_of(
+            self.tools.breaker,
+            self.tools.store,
+            self.kind,
+            self.run_id,
+            probe_s=lost_s,
+            at_once=self.by_hand,
+            acceptance=self.tools.acceptance,
+        )
         self._turns = Turns(self.limits.per_person)
+        self._purse = purse_of(self.tools.budget, self.kind, lost_s)
+        self._transactions = Transactions(self.tools.store, self.run_id, self.limits.lease_s, shared=self._purse.counts)
+        self._preparing = Preparing(self.kind, self.limits, self.tools)
+        self._settling = Settling(self.kind, self.tools, self._gate, self._purse, self._transactions)
 
     async def run(self) -> None:
         """Claim, reflect and commit until nothing is due, the deadline is near, or `stop` was called.
@@ -184,16 +126,6 @@ class Cohort:
         Whatever was claimed and not worked on is released. Raises what the database raises: then the rows
         stay claimed, and their lease gives them to the next run.
         """
-        self._spans = CohortSpans(self.run_id, self.kind.name, self.tools.model.name)
-        self._gate = gate_of(
-            self.tools.breaker,
-            self.tools.store,
-            self.kind,
-            self.run_id,
-            probe_s=self.limits.person.person_s + self.limits.lease_s,
-            at_once=self.by_hand,
-            acceptance=self.tools.acceptance,
-        )
         with self._spans.cohort():
             await self._run()
 
@@ -211,7 +143,7 @@ class Cohort:
             beating = asyncio.create_task(self._beat())
             try:
                 await self._work(deadline)
-                await self._in_thread(self._patiently, self._release_rest)
+                await self._in_thread(self._transactions.patiently, self._release_rest)
             finally:
                 beating.cancel()
                 await asyncio.gather(beating, return_exceptions=True)
@@ -307,14 +239,14 @@ class Cohort:
         if allowed is None or self._purse.spent is not None:
             self._supply = _EMPTY
             return
-        claims = await self._in_first_thread(self._patiently, self._claim, alone, allowed)
+        claims = await self._in_first_thread(self._transactions.patiently, self._claim, alone, allowed)
         if not claims:
             await self._in_first_thread(self._gate.give_back)
             if not alone:
                 self._supply = _DRY
             return
         self._held.update({one.id: one for one in claims})
-        self._queue.extend(await self._in_first_thread(self._prepare, claims))
+        self._queue.extend(await self._in_first_thread(self._preparing.ready, claims))
 
     def _look_into_purse(self) -> None:
         with self.tools.store.read() as connection:
@@ -323,7 +255,7 @@ class Cohort:
     def _claim(self, alone: bool, allowed: Pass) -> list[Claim]:
         now = self.tools.clock.now()
         most = 1 if alone else self.limits.chunk
-        with self._paying() as connection:
+        with self._transactions.write() as connection:
             take_back_expired(connection, self.kind, now)
             claims = claim(
                 connection,
@@ -340,35 +272,12 @@ class Cohort:
             self._spans.claimed(connection, claims)
             return claims
 
-    def _prepare(self, claims: list[Claim]) -> list[_Ready]:
-        # With their prompts: between the end of one call and the beginning of the next there is nothing but the claim.
-        found = self._gather(claims)
-        return [_Ready(one, found[one.id], self._prompt(one, found[one.id])) for one in claims]
-
-    def _gather(self, claims: list[Claim]) -> Mapping[int, Found]:
-        try:
-            with span("selo.context", people=len(claims)), self.tools.store.read() as connection:
-                return gather(connection, self.kind, claims, self.limits.context_characters)
-        except Exception as refused:  # noqa: BLE001 - what one person's rows hold is theirs alone, whatever it raises
-            broken = refused
-        if not unreadable(broken):
-            # Could not look is not the same as nothing there: these rows are put off, not skipped.
-            log.warning("could not read the contexts of %d people: %s", len(claims), type(broken).__name__)
-            return {one.id: Nothing(DEFERRED, Reason.COULD_NOT_LOOK) for one in claims}
-        if len(claims) > 1:
-            # By halves: whoever is not to blame is still read together with many.
-            half = len(claims) // 2
-            return {**self._gather(claims[:half]), **self._gather(claims[half:])}
-        (one,) = claims
-        log.warning("the context of ledger row %d cannot be read: %s", one.id, type(broken).__name__)
-        return {one.id: failure_of(broken)}
-
     async def _begin(self, room: int) -> set[asyncio.Task[None]]:
         batch = [self._queue.popleft() for _ in range(max(0, min(room, len(self._queue))))]
         if not batch:
             return set()
         self._calling += len(batch)
-        begun = await self._in_first_thread(self._patiently, self._begun, batch)
+        begun = await self._in_first_thread(self._transactions.patiently, self._begun, batch)
         for settlement in begun.settled:
             self.sink(settlement)
         tasks = set()
@@ -385,13 +294,13 @@ class Cohort:
                 self._held.pop(row, None)
         return tasks
 
-    def _begun(self, batch: list[_Ready]) -> _Begun:
+    def _begun(self, batch: list[Ready]) -> _Begun:
         claims = [one.claim for one in batch]
         if not self._purse.counts:
             with self.tools.store.write() as connection:
                 return _Begun(frozenset(one.id for one in begin_attempts(connection, claims, self.run_id)))
         now = self.tools.clock.now()
-        with self._paying() as connection:
+        with self._transactions.write() as connection:
             held = begin_attempts(connection, claims, self.run_id)
             still = {one.id for one in held}
             asking = [
@@ -413,17 +322,7 @@ class Cohort:
             tuple(one for one in settled if one is not None),
         )
 
-    def _prompt(self, one: Claim, found: Found) -> Prompt | Failure | None:
-        if self.kind.shape.task is None or not isinstance(found, Context):
-            return None
-        # What the usual model must not see, a cheaper one is not shown either.
-        hidden = hidden_from(self.tools.redaction, in_process=self.tools.model.in_process)
-        try:
-            return prompt_for(found, self.kind.caused_by(one.cause), self.limits.person.call_s, hidden)
-        except Exception as broken:  # noqa: BLE001 - one person's failure is theirs alone, recorded by its class
-            return failure_of(broken)
-
-    async def _one(self, ready: _Ready, tab: Tab | None) -> None:
+    async def _one(self, ready: Ready, tab: Tab | None) -> None:
         one = ready.claim
         try:
             with self._spans.reflect(one, self.tools.clock.now()) as told:
@@ -444,7 +343,7 @@ class Cohort:
         else:
             self.sink(settlement)
 
-    async def _settled(self, ready: _Ready, tab: Tab | None) -> Settlement | Parked | None:
+    async def _settled(self, ready: Ready, tab: Tab | None) -> Settlement | Parked | None:
         one, found, prompt = ready.claim, ready.found, ready.prompt
         if isinstance(found, Context) and isinstance(prompt, Prompt):
             return await self._reflect(one, found, prompt, tab)
@@ -453,8 +352,8 @@ class Cohort:
         if isinstance(result, Generated):
             return await self._settle(one, result, "", None)
         if isinstance(result, Nothing):
-            return await self._commit(self._settle_nothing, one, result, Cost(), result.read_upto)
-        return await self._commit(self._settle_failed, one, result, "", Cost())
+            return await self._commit(self._settling.nothing, one, result, Cost(), result.read_upto)
+        return await self._commit(self._settling.failed, one, result, "", Cost())
 
     def _call_ended(self) -> None:
         self._calling -= 1
@@ -475,7 +374,7 @@ class Cohort:
         kind = self.kind.caused_by(one.cause)
         model, paid = self.tools.model, None
         if tab is not None:
-            paid = Paid(tab, lambda request: self._in_thread(self._patiently, self._another, one, request))
+            paid = Paid(tab, lambda request: self._in_thread(self._transactions.patiently, self._another, one, request))
             if tab.model and self.tools.cheaper is not None:
                 model = self.tools.cheaper
         making = generate(model, context, kind, prompt, limits=limits, new_id=self.tools.new_id, paid=paid)
@@ -489,137 +388,33 @@ class Cohort:
             failure = failure_of(broken)
             spent = Cost(seconds=self.tools.monotonic() - started, model_calls=failure.calls)
             if model.in_process:
-                return await self._commit(self._settle_failed, one, failure, prompt.input_hash, spent)
-            return await self._commit(self._settle_call_failed, one, broken, failure, prompt.input_hash, spent)
+                return await self._commit(self._settling.failed, one, failure, prompt.input_hash, spent)
+            return await self._commit(self._settling.call_failed, one, broken, failure, prompt.input_hash, spent)
         # A lighter model stands on the same server; one in this process says nothing of it.
         if self._gate.listening and not model.in_process:
             await self._in_thread(self._gate.answered)
         return await self._settle(one, generated, prompt.input_hash, context.read_upto)
 
     def _another(self, one: Claim, request: CompletionRequest) -> bool:
-        with self._paying() as connection:
+        with self._transactions.write() as connection:
             return self._purse.another(connection, one, request, self.tools.clock.now())
-
-    @contextmanager
-    def _settling(self, one: Claim) -> Iterator[Connection]:
-        """A transaction that settles a claim, and counts at its end what it used: everybody adds to the same rows."""
-        with self._paying() as connection:
-            yield connection
-            self._purse.count(connection, one)
-
-    @contextmanager
-    def _paying(self) -> Iterator[Connection]:
-        """A transaction that may wait for a budget's rows, while others wait for it: both less long than a lease."""
-        lease_s = self.limits.lease_s
-        with self.tools.store.write() as connection:
-            if self._purse.counts:
-                bound_waits(connection, lock_s=lease_s * LOCK_WAIT, silence_s=lease_s * SILENCE)
-            yield connection
-
-    def _patiently(self, work: Callable[..., T], *arguments: object) -> T:
-        """Do what is one transaction, anew where it gave way to another: what it held keeps its lease between them."""
-        while True:
-            try:
-                return work(*arguments)
-            except DBAPIError as broken:
-                if not gave_way(broken):
-                    raise
-            self._renew()
 
     async def _settle(
         self, one: Claim, generated: Generated, input_hash: str, read_upto: int | None
     ) -> Settlement | None:
         try:
-            return await self._commit(self._settle_generated, one, generated, input_hash, read_upto)
+            return await self._commit(self._settling.generated, one, generated, input_hash, read_upto)
         except (OperationalError, InterfaceError):
             raise
         except SourceGoneError:
             # Nothing is stored that rests on what is no longer there: what is left is read anew.
             gone = Nothing(DEFERRED, Reason.SOURCE_GONE)
-            return await self._commit(self._settle_nothing, one, gone, generated.cost, None)
+            return await self._commit(self._settling.nothing, one, gone, generated.cost, None)
         except Exception as broken:  # noqa: BLE001 - a row that the database refuses is this person's failure too
-            return await self._commit(self._settle_failed, one, failure_of(broken), input_hash, generated.cost)
-
-    def _settle_generated(
-        self, one: Claim, generated: Generated, input_hash: str, read_upto: int | None
-    ) -> Settlement | None:
-        now = self.tools.clock.now()
-        result = generated.result
-        if isinstance(result, Nothing):
-            return self._settle_nothing(one, result, generated.cost, read_upto)
-        with self._settling(one) as connection:
-            if not isinstance(result, Rejected):
-                also = self._also(one, read_upto)
-                settled = settle_done(connection, one, result, cost=generated.cost, now=now, also=also)
-                if settled is not None and settled.outcome == DONE and self.tools.on_made is not None:
-                    self.tools.on_made(connection, one, result, now)
-                return settled
-            before = tried_before(connection, one, input_hash, REJECTED, None)
-            return settle_rejected(
-                connection,
-                one,
-                result.codes,
-                answer=result.answer,
-                input_hash=input_hash,
-                retry_at=self._retry_at(now, before, transient=False),
-                cost=generated.cost,
-                now=now,
-            )
-
-    def _also(self, one: Claim, read_upto: int | None) -> OnSettled | None:
-        on_settled = self.kind.on_settled
-        if on_settled is None:
-            return None
-        return lambda connection: on_settled(connection, one, read_upto)
-
-    def _settle_call_failed(
-        self, one: Claim, broken: Exception, failure: Failure, input_hash: str, spent: Cost
-    ) -> Settlement | Parked | None:
-        with self._settling(one) as connection:
-            if self._gate.failed(connection, one, broken, failure.calls):
-                return PARKED
-            return self._fail(connection, one, failure, input_hash, spent)
-
-    def _settle_failed(self, one: Claim, failure: Failure, input_hash: str, spent: Cost) -> Settlement | None:
-        with self._settling(one) as connection:
-            return self._fail(connection, one, failure, input_hash, spent)
-
-    def _fail(
-        self, connection: Connection, one: Claim, failure: Failure, input_hash: str, spent: Cost
-    ) -> Settlement | None:
-        now = self.tools.clock.now()
-        before = tried_before(connection, one, input_hash, FAILED, failure.error_class)
-        return settle_failed(
-            connection,
-            one,
-            failure.error_class,
-            input_hash=input_hash,
-            retry_at=self._retry_at(now, before, transient=failure.transient, retry_after_s=failure.retry_after_s),
-            cost=spent,
-            now=now,
-        )
-
-    def _retry_at(
-        self, now: datetime, before: Before, *, transient: bool, retry_after_s: float | None = None
-    ) -> datetime | None:
-        tries = before.tries + 1
-        if not may_try_again(transient=transient, tries=tries, same_before=before.same):
-            return None
-        return next_attempt_at(now, tries, self.tools.random, retry_after_s=retry_after_s)
-
-    def _settle_nothing(self, one: Claim, nothing: Nothing, cost: Cost, read_upto: int | None) -> Settlement | None:
-        now = self.tools.clock.now()
-        reason = nothing.reason
-        with self._settling(one) as connection:
-            if nothing.outcome == DEFERRED:
-                return settle_deferred(connection, one, reason, until=look_again_at(now), cost=cost, now=now)
-            if nothing.outcome == SKIPPED:
-                return settle_skipped(connection, one, reason, cost=cost, now=now)
-            also = self._also(one, read_upto)
-            return settle_unchanged(connection, one, reason, cost=cost, now=now, also=also)
+            return await self._commit(self._settling.failed, one, failure_of(broken), input_hash, generated.cost)
 
     def _release_rest(self) -> None:
-        with self._paying() as connection:
+        with self._transactions.write() as connection:
             release(connection, list(self._held.values()))
             self._purse.give_back(connection, list(self._held.values()))
         self._gate.give_back()
@@ -628,18 +423,14 @@ class Cohort:
         while True:
             await asyncio.sleep(self.limits.lease_s / BEATS_A_LEASE)
             try:
-                await asyncio.get_running_loop().run_in_executor(self._beats, self._renew)
+                await asyncio.get_running_loop().run_in_executor(self._beats, self._transactions.renew)
             except SQLAlchemyError as refused:
                 # The fence protects the rows; the next beat may succeed before the lease runs out.
                 log.warning("a heartbeat could not be written: %s", type(refused).__name__)
 
-    def _renew(self) -> None:
-        with self.tools.store.write() as connection:
-            renew(connection, self.run_id, self.limits.lease_s)
-
     async def _commit(self, work: Callable[..., T], *arguments: object) -> T:
         with span("selo.commit"):
-            return await self._in_thread(self._patiently, work, *arguments)
+            return await self._in_thread(self._transactions.patiently, work, *arguments)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         """Do work to its end, also if whoever waits for it is broken off."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from selo_dagster.clock import Clock
-from selo_dagster.reflections.cohort import Tools
+from selo_dagster.reflections.equipment import Tools
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.tools import tools_for
 from selo_dagster.settings import Settings

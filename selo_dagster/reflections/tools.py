@@ -10,7 +10,7 @@ from selo_dagster.llm.breaker import breaker_of
 from selo_dagster.llm.budgets.caps import budget_of
 from selo_dagster.llm.opening import cheaper_model, language_model
 from selo_dagster.reflections.acceptance import acceptance_of
-from selo_dagster.reflections.cohort import CohortLimits, Tools
+from selo_dagster.reflections.equipment import CohortLimits, Tools
 from selo_dagster.reflections.generate import Limits
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.settings import Settings

@@ -28,7 +28,7 @@ from selo_dagster.llm.errors import ModelError
 from selo_dagster.llm.extractive import ExtractiveModel
 from selo_dagster.llm.protocol import Completion, CompletionRequest
 from selo_dagster.llm.tables import CLOSED, model_endpoints
-from selo_dagster.reflections import cohort
+from selo_dagster.reflections import cohort, settling
 from selo_dagster.reflections.claim import begin_attempts, claim, ledger, take_back_expired
 from selo_dagster.reflections.cohort import Cohort
 from selo_dagster.reflections.context import Context
@@ -277,7 +277,7 @@ def test_a_row_that_the_database_refuses_is_counted_once(store: Store, monkeypat
         raise ValueError("it cannot be stored")
 
     people_with_a_day(store, 1)
-    monkeypatch.setattr(cohort, "settle_done", refuse)
+    monkeypatch.setattr(settling, "settle_done", refuse)
     most = one_call(store)
     allowed = budget(fleet=10 * most)
     (settled,) = run(store, Metered(used=1.0), allowed)
@@ -401,7 +401,7 @@ def test_an_answer_that_is_being_stored_when_its_run_is_stopped_is_stored_and_co
 
     before = Cohort._one
     monkeypatch.setattr(Cohort, "_one", one)
-    monkeypatch.setattr(cohort, "settle_done", stored)
+    monkeypatch.setattr(settling, "settle_done", stored)
     monkeypatch.setattr(cohort, "STOP_POLL_S", 0.02)
     given = replace(tools(store, Metered(late, used=1.0)), budget=allowed)
     made.append(Cohort(DAILY, "stopped", limits(), given, lambda _: None, held_back=held_back))

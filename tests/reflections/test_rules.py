@@ -153,7 +153,7 @@ def test_r2_a_claim_that_was_lost_stores_nothing_for_any_kind(people: Store) -> 
         before = counts(people)
         cohort = Cohort(kind, "zombie", limits(), tools(people), lambda _: None)
         for one in held:
-            nothing = cohort._settle_failed(one, _failure(), "hash", Cost())
+            nothing = cohort._settling.failed(one, _failure(), "hash", Cost())
             assert nothing is None
         assert counts(people) == before
         assert len(taken) >= len(held)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, exc, select, text, update
 
 from selo_dagster.clock import FixedClock
 from selo_dagster.llm.budgets.caps import Budget
-from selo_dagster.reflections import cohort
+from selo_dagster.reflections import ready
 from selo_dagster.reflections.claim import DEAD_AFTER_LOST, Claim, ledger
 from selo_dagster.reflections.context import Context
 from selo_dagster.reflections.dead import dead_letters
@@ -118,7 +118,7 @@ def test_a_prompt_that_cannot_be_built_is_one_persons_failure(
             raise OverflowError
         return prompt_for(context, *given)
 
-    monkeypatch.setattr(cohort, "prompt_for", odd)
+    monkeypatch.setattr(ready, "prompt_for", odd)
     people_with_a_day(store, 4)
     first, second, third = (
         {one.user_id: (one.outcome, one.attempts) for one in run(store, FakeModel(), allowed, f"run-{turn}", now=now)}
@@ -160,7 +160,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, broken: Callable[[Sequence[Claim]],
             raise error
         return gather(connection, kind, claims, most)
 
-    monkeypatch.setattr(cohort, "gather", read)
+    monkeypatch.setattr(ready, "gather", read)
     return sizes
 
 

@@ -11,7 +11,7 @@ import dagster as dg
 from selo_dagster.clock import Clock
 from selo_dagster.people.definitions import users_partitions
 from selo_dagster.people.partitions import PARTITIONS, sync_partitions
-from selo_dagster.reflections.cohort import Tools
+from selo_dagster.reflections.equipment import Tools
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.resource import Mind
 from selo_dagster.settings import Settings

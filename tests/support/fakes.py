@@ -19,9 +19,10 @@ from selo_dagster.llm.protocol import Completion, CompletionRequest, Evidence
 from selo_dagster.llm.quotes import weighs
 from selo_dagster.memory.tables import conversations, memories, messages
 from selo_dagster.people.tables import user_statements, users
-from selo_dagster.reflections.cohort import Cohort, CohortLimits, Tools
+from selo_dagster.reflections.cohort import Cohort
 from selo_dagster.reflections.due import enrol
 from selo_dagster.reflections.engine_thread import settlements
+from selo_dagster.reflections.equipment import CohortLimits, Tools
 from selo_dagster.reflections.generate import Limits
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.kinds import DAILY
