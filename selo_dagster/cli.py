@@ -73,7 +73,7 @@ class LazyGroup(click.Group):
 def selo() -> None:
     """The background mind of AI companions.
 
-    Every command takes --json: one JSON document on standard output, logs on standard error.
+    Every command but up and http takes --json: one JSON document on standard output, logs on standard error.
     Exit status: 0; 1 if anything was rejected, failed or dead; 2 for wrong use or an unknown user.
     """
 

@@ -307,8 +307,8 @@ class Settings(BaseModel):
     notice_url: str | None = Field(
         None,
         alias="SELO_NOTICE_URL",
-        description="Address of the companion's own server, which is told of reflections; without it, no notice can be "
-        "started.",
+        description="Address of the companion's own server, which the saga companion_notice tells of a reflection; "
+        "without it, no notice can be started.",
     )
     notice_token: SecretStr | None = Field(
         None, alias="SELO_NOTICE_TOKEN", description="Bearer token of that server, where it wants one."
@@ -340,7 +340,8 @@ class Settings(BaseModel):
         None,
         alias="SELO_ALERT_URLS",
         description="Addresses that are told of alerts, with spaces between, in Apprise's form, such as "
-        "json://127.0.0.1:8080/alerts or mailtos://user:password@host; without any, alerts are only listed.",
+        "json://127.0.0.1:8080/alerts or mailtos://user:password@host; without any, alerts are only listed. "
+        "The same in the code server and the HTTP app: whichever has none counts a notice as told.",
     )
     api_tokens: SecretStr | None = Field(
         None,

@@ -67,6 +67,11 @@ def test_tables_are_migrated_and_granted_before_anything_runs() -> None:
         assert before(name) >= {"postgres", "migrate", "grants", "migrate-dagster"}
 
 
+def test_every_other_setting_reaches_what_reads_settings_and_nothing_else() -> None:
+    given = {name: one["env_file"] for name, one in SERVICES.items() if "env_file" in one}
+    assert given == {name: [{"path": "selo.env", "required": False}] for name in ("code", "http")}
+
+
 def test_each_service_holds_only_the_secrets_of_its_role() -> None:
     def secrets(name: str) -> set[str]:
         return set(re.findall(r"\$\{(\w*(?:PASSWORD|KEY|TOKENS|HASH|URLS))", str(SERVICES[name].get("environment"))))
@@ -94,10 +99,10 @@ def test_no_secret_has_a_default_and_the_example_names_each() -> None:
     for variable, rest in asked_for().items():
         if re.search(r"PASSWORD|_KEY$|TOKENS|HASH|URLS", variable):
             assert rest in {":?see deploy/env.example", ":-"}, variable
-        if variable not in {"CODE_MEMORY", "CODE_CPUS"}:
-            assert variable in named
-    assert set(named) <= set(asked_for())
-    assert all(value in {"", "''"} for variable, value in named.items() if variable != "PROXY_LISTEN")
+    assert set(named) == set(asked_for())
+    for variable, value in named.items():
+        # What is no secret stands there with its default.
+        assert value in {"", "''"} or asked_for()[variable] == f":-{value}", variable
     for variable in ("SELO_ERASURE_KEY", "SELO_API_TOKENS", "DB_RUN_PASSWORD", "PROXY_ADMIN_HASH"):
         assert asked_for()[variable] == ":?see deploy/env.example"
 
