@@ -23,7 +23,7 @@ from selo_dagster.reflections.generate import Generated, Paid, generate
 from selo_dagster.reflections.kind import Kind
 from selo_dagster.reflections.outage import Gate, Parked, Pass, gate_of
 from selo_dagster.reflections.prompt import Prompt
-from selo_dagster.reflections.ready import Preparing, Ready
+from selo_dagster.reflections.ready import Gathered, Preparing, Ready
 from selo_dagster.reflections.retry import Failure, failure_of
 from selo_dagster.reflections.settle import Cost, Nothing, Settlement, settle_unbegun
 from selo_dagster.reflections.settling import Settling
@@ -45,6 +45,9 @@ BEATS_A_LEASE: Final = 3
 STOP_POLL_S: Final = 0.5
 TASKS_A_CALL: Final = 2
 """People in hand for each call under way: while one is stored, another may already be asked for."""
+
+PREPARED_AT_ONCE: Final = 2
+"""Prompts that are built before whoever stands ready may begin again: a slot must not wait for a whole chunk's."""
 
 _FLOWING: Final = "flowing"
 _DRY: Final = "dry"
@@ -83,6 +86,7 @@ class Cohort:
     held_back: Callable[[], bool] = lambda: False
     by_hand: bool = False
     _queue: deque[Ready] = field(default_factory=deque)
+    _gathered: deque[Gathered] = field(default_factory=deque)
     _held: dict[int, Claim] = field(default_factory=dict)
     _supply: str = _FLOWING
     _stopping: bool = False
@@ -160,9 +164,11 @@ class Cohort:
         try:
             while not self._stopping:
                 self._changed.clear()
+                # Whoever ended before that says so no more.
+                _reap(running)
                 if self.tools.monotonic() < deadline and await self._go_on(running):
                     continue
-                if not running and not self._queue:
+                if not running and not self._queue and not self._gathered:
                     if self._supply == _EMPTY or self.tools.monotonic() >= deadline:
                         return
                     continue
@@ -170,10 +176,7 @@ class Cohort:
                     return
                 with suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), STOP_POLL_S)
-                ended = {task for task in running if task.done()}
-                running -= ended
-                for task in ended:
-                    task.result()
+                _reap(running)
         finally:
             for task in running:
                 task.cancel()
@@ -192,9 +195,17 @@ class Cohort:
         if self._gate.parked or self._purse.spent is not None:
             # Whatever is in hand stays held until it is released at the end.
             self._queue.clear()
+            self._gathered.clear()
             self._supply = _EMPTY
+        if self._gathered and self._short:
+            return True
         moved = bool(begun) or len(self._queue) > queued
         return moved and bool(self._queue) and self._may_begin(running) > 0
+
+    @property
+    def _short(self) -> bool:
+        """Whether fewer stand ready than may begin at once."""
+        return len(self._queue) < self.limits.concurrency
 
     def _may_begin(self, running: set[asyncio.Task[None]]) -> int:
         return min(self._room(), TASKS_A_CALL * self.limits.concurrency - len(running))
@@ -214,6 +225,10 @@ class Cohort:
 
     async def _refill(self, *, busy: bool) -> None:
         """Claim the next chunk when the queue runs low; whoever must be alone waits until nobody is busy."""
+        if self._gathered:
+            if self._short:
+                await self._prepare_some()
+            return
         idle = not busy and not self._queue
         if self._gate.probing:
             if not idle:
@@ -226,7 +241,7 @@ class Cohort:
             await self._claim_chunk(alone=True)
             if not self._queue:
                 self._supply = _EMPTY
-        elif self._supply == _FLOWING and len(self._queue) < self.limits.concurrency:
+        elif self._supply == _FLOWING and self._short:
             await self._claim_chunk(alone=False)
 
     async def _claim_chunk(self, *, alone: bool) -> None:
@@ -246,7 +261,12 @@ class Cohort:
                 self._supply = _DRY
             return
         self._held.update({one.id: one for one in claims})
-        self._queue.extend(await self._in_first_thread(self._preparing.ready, claims))
+        self._gathered.extend(await self._in_first_thread(self._preparing.gathered, claims))
+        await self._prepare_some()
+
+    async def _prepare_some(self) -> None:
+        some = [self._gathered.popleft() for _ in range(min(PREPARED_AT_ONCE, len(self._gathered)))]
+        self._queue.extend(await self._in_first_thread(self._preparing.ready, some))
 
     def _look_into_purse(self) -> None:
         with self.tools.store.read() as connection:
@@ -442,3 +462,11 @@ class Cohort:
 
     async def _in_first_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._first, copy_context().run, work, *arguments)
+
+
+def _reap(running: set[asyncio.Task[None]]) -> None:
+    """Take out the tasks that ended; raises what one of them raised."""
+    ended = {task for task in running if task.done()}
+    running -= ended
+    for task in ended:
+        task.result()

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 Found = Context | Nothing | Failure
 """What was gathered for a claim, or why it cannot be."""
 
+Gathered = tuple[Claim, Found]
+
 
 @dataclass(frozen=True)
 class Ready:
@@ -41,13 +43,14 @@ class Preparing:
     limits: CohortLimits
     tools: Tools
 
-    def ready(self, claims: list[Claim]) -> list[Ready]:
-        """Return the claims in their order, ready to begin.
-
-        With their prompts: between the end of one call and the beginning of the next there is nothing but the claim.
-        """
+    def gathered(self, claims: list[Claim]) -> list[Gathered]:
+        """Return the claims in their order, each with what it rests on: a whole chunk in a few statements."""
         found = self._gather(claims)
-        return [Ready(one, found[one.id], self._prompt(one, found[one.id])) for one in claims]
+        return [(one, found[one.id]) for one in claims]
+
+    def ready(self, some: list[Gathered]) -> list[Ready]:
+        """Return them ready to begin: between two calls there is then nothing but the claim of the second."""
+        return [Ready(one, found, self._prompt(one, found)) for one, found in some]
 
     def _gather(self, claims: list[Claim]) -> Mapping[int, Found]:
         try:
