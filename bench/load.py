@@ -45,6 +45,7 @@ class Load:
         self._due: deque[tuple[str, float]] = deque()
         self._under_way = 0
         self._sending = False
+        self._next: asyncio.TimerHandle | None = None
         self.answers = Answers()
 
     def __enter__(self) -> Load:  # noqa: PYI034 - typing.Self needs Python 3.11
@@ -79,6 +80,7 @@ class Load:
     def end(self) -> None:
         """Send no more, and wait for what is under way."""
         self._sending = False
+        self._loop.call_soon_threadsafe(self._cancel)
         until = time.monotonic() + ANSWER_LIMIT_S
         while self._under_way or self._due:
             if time.monotonic() > until:
@@ -92,7 +94,11 @@ class Load:
         self._due.append((next(paths), due))
         self._send()
         following = due + 1.0 / self._rate
-        self._loop.call_at(following, self._tick, following, paths)
+        self._next = self._loop.call_at(following, self._tick, following, paths)
+
+    def _cancel(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
 
     def _send(self) -> None:
         while self._due and self._idle:

@@ -47,6 +47,8 @@ FORMS = (NOTHING, CONTROL, PROBES)
 PORT = 38_471
 START_LIMIT_S = 240.0
 LET_SETTLE_S = 0.3
+LEAST_BLOCKS = 4
+TOO_FEW = f"a comparison needs {LEAST_BLOCKS} blocks in which each window saw work: give more --people or --nights"
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ def main() -> None:
                 found = list(measured(environ, given.rate, given.window, answers, random))
             blocks += found
             print(f"  a night of {len(found)} blocks", flush=True)
+        if len(blocks) < LEAST_BLOCKS:
+            raise SystemExit(TOO_FEW)
         for form in (CONTROL, PROBES):
             report(form, answers[form])
         compare(blocks)
@@ -177,9 +181,9 @@ def measured(
 
 
 def used(night: psutil.Popen) -> float:
-    """Return the CPU seconds of a process and of those that it began, 0 once it has ended."""
+    """Return the CPU seconds of a process, and of the children that it waited for; 0 once it has ended."""
     try:
-        return sum(sum(one.cpu_times()[:2]) for one in (night, *night.children(recursive=True)))
+        return sum(night.cpu_times()[:4])
     except psutil.NoSuchProcess:
         return 0.0
 
@@ -219,14 +223,21 @@ def report(form: tuple[str, ...], answers: Answers) -> None:
 def compare(blocks: list[Block]) -> None:
     """Print the night's CPU for what it did, and the ratios of the forms within each block."""
     person_s, event_s = fitted([one[NOTHING] for one in blocks])
-    print(
-        f"  baseline, no request: {1000 * person_s:.2f} ms CPU a person and {1000 * event_s:.2f} ms a stored event; "
-        f"{len(blocks)} blocks"
-    )
+
+    def work(one: Window) -> float:
+        return person_s * one.people + event_s * one.events
 
     def cost(one: Window) -> float:
-        return one.cpu_s / (person_s * one.people + event_s * one.events)
+        return one.cpu_s / work(one)
 
+    found = len(blocks)
+    blocks = [one for one in blocks if all(work(window) > 0 for window in one.values())]
+    print(
+        f"  baseline, no request: {1000 * person_s:.2f} ms CPU a person and {1000 * event_s:.2f} ms a stored event; "
+        f"{len(blocks)} blocks, {found - len(blocks)} left out in which a window saw no work"
+    )
+    if len(blocks) < LEAST_BLOCKS:
+        raise SystemExit(TOO_FEW)
     for form, base in ((PROBES, NOTHING), (CONTROL, NOTHING), (PROBES, CONTROL)):
         ratios = [cost(one[form]) / cost(one[base]) for one in blocks]
         low, middle, high = quantiles(ratios, n=4)
@@ -246,8 +257,10 @@ def fitted(windows: list[Window]) -> tuple[float, float]:
     pc = sum(one.people * one.cpu_s for one in windows)
     ec = sum(one.events * one.cpu_s for one in windows)
     both = pp * ee - pe * pe
-    person_s, event_s = (pc * ee - ec * pe) / both, (ec * pp - pc * pe) / both
     # Where events keep pace with people the two cannot be told apart.
+    if both == 0:
+        return (pc / pp, 0.0) if pp else (0.0, ec / ee)
+    person_s, event_s = (pc * ee - ec * pe) / both, (ec * pp - pc * pe) / both
     if person_s < 0:
         return 0.0, ec / ee
     return (pc / pp, 0.0) if event_s < 0 else (person_s, event_s)

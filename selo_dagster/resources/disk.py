@@ -7,6 +7,10 @@ from pathlib import Path
 
 
 def disk_percent(folder: Path) -> float:
-    """Return percent, 0-100, of what this process may use of a folder's disk that is used. Raises OSError."""
-    used = shutil.disk_usage(folder)
-    return 100.0 * used.used / (used.used + used.free)
+    """Return percent, 0-100, of what this process may use of a folder's disk that is used. Raises OSError.
+
+    0 where a file system does not say how big it is.
+    """
+    found = shutil.disk_usage(folder)
+    whole = found.used + found.free
+    return 100.0 * found.used / whole if whole else 0.0
