@@ -47,7 +47,8 @@ TASKS_A_CALL: Final = 2
 """People in hand for each call under way: while one is stored, another may already be asked for."""
 
 PREPARED_AT_ONCE: Final = 2
-"""Prompts that are built before whoever stands ready may begin again: a slot must not wait for a whole chunk's."""
+"""Prompts that are built before whoever stands ready may begin again, unless more slots are free: none must wait until
+those of a whole chunk are built."""
 
 _FLOWING: Final = "flowing"
 _DRY: Final = "dry"
@@ -265,7 +266,8 @@ class Cohort:
         await self._prepare_some()
 
     async def _prepare_some(self) -> None:
-        some = [self._gathered.popleft() for _ in range(min(PREPARED_AT_ONCE, len(self._gathered)))]
+        wanted = max(PREPARED_AT_ONCE, self._room() - len(self._queue))
+        some = [self._gathered.popleft() for _ in range(min(wanted, len(self._gathered)))]
         self._queue.extend(await self._in_first_thread(self._preparing.ready, some))
 
     def _look_into_purse(self) -> None:
