@@ -27,8 +27,9 @@ from selo_dagster.memory.stream import NUMBERING, position
 from selo_dagster.memory.tables import events, messages
 from selo_dagster.people.goals import goals
 from selo_dagster.people.tables import users
-from selo_dagster.reflections.claim import LOST
+from selo_dagster.reflections.claim import LOST, RUNNING
 from selo_dagster.reflections.due import enrol
+from selo_dagster.reflections.generate import Limits
 from selo_dagster.reflections.kinds import DAILY
 from selo_dagster.reflections.states import CLAIMED, DONE
 from selo_dagster.reflections.tables import reflection_attempts, reflections
@@ -57,6 +58,10 @@ assert selo_dagster.definitions.defs is not None
 pytestmark = pytest.mark.timeout(300)
 
 PEOPLE = 12
+SLOTS = 4
+WHEN = 8
+"""Whose call the backup comes into: so many people follow that the last of them has no slot yet."""
+
 SAGAS = 2
 FIRST_STEP = GOAL_CREATION.order[0]
 KEY = "a key that is long enough for these tests"
@@ -174,21 +179,33 @@ def taken_in_the_middle(backup: Backup) -> None:
         say(store, f"p{number:02}", "2026-11-22T10:00:00Z", f"I am number {number}")
     enrol(store, DAILY, NOW, 3)
 
+    def there() -> bool:
+        begun = sum(RUNNING in outcomes for outcomes in attempts(store).values())
+        held = count(store, ledger.c.state == CLAIMED)
+        done = count(store, ledger.c.state == DONE)
+        return len(written) > 0 and (done, held, begun) == (WHEN - 1, PEOPLE - WHEN + 1, SLOTS)
+
     def take() -> None:
-        until(lambda: len(written) > 0 and count(store, ledger.c.state == DONE) > 1, "nothing is done or written")
+        until(there, "nobody is done, being asked for, and only claimed")
         backup.take()
         before = len(written)
         until(lambda: len(written) > before, "nobody writes any more")
 
+    taken = asyncio.Event()
+
     async def answer(request: CompletionRequest) -> str:
-        if len(model.asked) == PEOPLE * 2 // 3:
+        turn = len(model.asked)
+        if turn == WHEN:
             await asyncio.to_thread(take)
+            taken.set()
+        elif turn > WHEN:
+            await taken.wait()
         return await by_the_book(request)
 
     model = FakeModel(answer)
     follow = Downstream(registry(), load_settings({}))
     with somebody_writes(store) as written:
-        settled = run_cohort(store, model, lease_s=1.0, on_made=follow)
+        settled = run_cohort(store, model, lease_s=1.0, on_made=follow, concurrency=SLOTS, person=Limits(120.0, 150.0))
     assert len(settled) == PEOPLE, "the night did not go on beside the backup"
 
 
