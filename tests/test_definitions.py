@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from selo_dagster.definitions import defs
 
@@ -107,12 +108,21 @@ def test_definitions_load_in_a_fresh_interpreter_without_database_or_network(tmp
 
 
 def test_loading_stays_light() -> None:
-    heavy = ["alembic", "openai", "httpx2", "starlette", "uvicorn", "selo_dagster.llm.extractive", "selo_dagster.cli"]
+    heavy = [
+        *("alembic", "openai", "httpx2", "starlette", "uvicorn", "sqlalchemy.orm"),
+        *("dagster._core.remote_representation.external", "selo_dagster.llm.extractive", "selo_dagster.cli"),
+    ]
     code = (
         "import sys, json, dagster; before = set(sys.modules); import selo_dagster.definitions; "
         f"print(json.dumps([name for name in {heavy} if name in sys.modules and name not in before]))"
     )
     assert json.loads(fresh(code)) == []
+
+
+@pytest.mark.parametrize("before", ["enable", "disable"])
+def test_loading_leaves_the_garbage_collector_as_it_was(before: str) -> None:
+    code = f"import gc; gc.{before}(); import selo_dagster.definitions; print(gc.isenabled())"
+    assert fresh(code).strip() == str(before == "enable")
 
 
 def test_wrong_settings_stop_the_first_use_with_the_variables_name() -> None:
