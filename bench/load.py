@@ -44,7 +44,6 @@ class Load:
         self._idle: deque[_Connection] = deque()
         self._due: deque[tuple[str, float]] = deque()
         self._under_way = 0
-        self._sending = False
         self._next: asyncio.TimerHandle | None = None
         self.answers = Answers()
 
@@ -74,13 +73,11 @@ class Load:
         self.answers = answers
         # Anew each time: the server gives up connections on which nothing is asked for some seconds.
         self._wait_for(self._connect())
-        self._sending = True
         self._loop.call_soon_threadsafe(self._tick, self._loop.time(), itertools.cycle(paths))
 
     def end(self) -> None:
         """Send no more, and wait for what is under way."""
-        self._sending = False
-        self._loop.call_soon_threadsafe(self._cancel)
+        self._wait_for(self._cancel())
         until = time.monotonic() + ANSWER_LIMIT_S
         while self._under_way or self._due:
             if time.monotonic() > until:
@@ -89,14 +86,12 @@ class Load:
         self._wait_for(self._close())
 
     def _tick(self, due: float, paths: Iterator[str]) -> None:
-        if not self._sending:
-            return
         self._due.append((next(paths), due))
         self._send()
         following = due + 1.0 / self._rate
         self._next = self._loop.call_at(following, self._tick, following, paths)
 
-    def _cancel(self) -> None:
+    async def _cancel(self) -> None:
         if self._next is not None:
             self._next.cancel()
 

@@ -106,8 +106,9 @@ def main() -> None:
         answers = {form: Answers() for form in FORMS}
         blocks: list[Block] = []
         for _ in range(given.nights):
-            with installation(database, given.people) as environ:
-                found = list(measured(environ, given.rate, given.window, answers, random))
+            now = tomorrow()
+            with installation(database, given.people, now) as environ:
+                found = list(measured(environ, now, given.rate, given.window, answers, random))
             blocks += found
             print(f"  a night of {len(found)} blocks", flush=True)
         if len(blocks) < LEAST_BLOCKS:
@@ -118,8 +119,8 @@ def main() -> None:
 
 
 @contextmanager
-def installation(database: str, people: int) -> Iterator[dict[str, str]]:
-    """Yield the environment of a running installation whose people will all be due tomorrow."""
+def installation(database: str, people: int, now: datetime) -> Iterator[dict[str, str]]:
+    """Yield the environment of a running installation whose people will all be due by `now`, a day ahead."""
     with environment(database) as environ:
         # Nothing is left to the daemons: only the night has come to tomorrow, other kinds are held back, and a daily
         # asks for no saga.
@@ -128,7 +129,7 @@ def installation(database: str, people: int) -> Iterator[dict[str, str]]:
         for kind in KINDS:
             if kind != "daily":
                 selo(environ, "pause", kind, "--because", "only the dailies are measured")
-        selo(environ, "ingest", "-", given="".join(fleet_lines(people, now=tomorrow())))
+        selo(environ, "ingest", "-", given="".join(fleet_lines(people, now=now)))
         server = subprocess.Popen(
             [sys.executable, "-m", "selo_dagster", "up", "--port", str(PORT + 1), "--http-port", str(PORT)],
             env=environ,
@@ -146,12 +147,17 @@ def installation(database: str, people: int) -> Iterator[dict[str, str]]:
 
 
 def measured(
-    environ: dict[str, str], rate: float, window_s: float, answers: dict[tuple[str, ...], Answers], random: Random
+    environ: dict[str, str],
+    now: datetime,
+    rate: float,
+    window_s: float,
+    answers: dict[tuple[str, ...], Answers],
+    random: Random,
 ) -> Iterator[Block]:
     """Make everybody's dailies; yields the blocks of windows that came to their end meanwhile."""
     ledgers = Ledgers(environ)
     night = psutil.Popen(
-        [sys.executable, "-m", "selo_dagster", "reflect", "daily", "--now", tomorrow().isoformat(), "--json"],
+        [sys.executable, "-m", "selo_dagster", "reflect", "daily", "--now", now.isoformat(), "--json"],
         env=environ,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
