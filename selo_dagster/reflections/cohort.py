@@ -317,14 +317,12 @@ class Cohort:
         return tasks
 
     def _begun(self, batch: list[Ready]) -> _Begun:
-        claims = [one.claim for one in batch]
-        if not self._purse.counts:
-            with self.tools.store.write() as connection:
-                return _Begun(frozenset(one.id for one in begin_attempts(connection, claims, self.run_id)))
         now = self.tools.clock.now()
         with self._transactions.write() as connection:
-            held = begin_attempts(connection, claims, self.run_id)
-            still = {one.id for one in held}
+            held = begin_attempts(connection, [one.claim for one in batch], self.run_id)
+            still = frozenset(one.id for one in held)
+            if not self._purse.counts:
+                return _Begun(still)
             asking = [
                 (one.claim, one.prompt) for one in batch if one.claim.id in still and isinstance(one.prompt, Prompt)
             ]
@@ -338,7 +336,7 @@ class Cohort:
                 unbegin(connection, [one for one in held if one.id in admitted.waiting], {})
         not_now = admitted.waiting | admitted.over.keys()
         return _Begun(
-            frozenset(one.id for one in held if one.id not in not_now),
+            still - not_now,
             admitted.tabs,
             admitted.waiting,
             tuple(one for one in settled if one is not None),
